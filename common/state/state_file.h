@@ -1,0 +1,30 @@
+#pragma once
+// A state on disk and on the wire: safetensors, pads as "_pad.N", cursor and names in its metadata.
+// Format: docs/formats.md, "State".
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/state/arena.h"
+
+namespace modelhop {
+
+inline constexpr std::uint64_t kStateHeaderBytesMax = 16 << 20;
+inline constexpr std::uint64_t kStateBytesMax = 1ull << 40;
+
+// The bytes before the arena: 8-byte length and the JSON header, padded so that the arena starts at a multiple of 256.
+// Equal (layout, ref, cursor) give equal bytes. The file is header + arena.
+std::vector<std::uint8_t> encode_state_header(const StateLayout& layout, const StateRef& ref);
+
+struct DecodedState {
+  StateRef ref;
+  std::unique_ptr<StateArena> state;
+};
+// Never trusts a byte: lengths, offsets, pads, names, dtypes and the state's hash are checked. kCorrupt otherwise.
+// `expected`: the layout it must have; null = take the file's.
+Result<DecodedState> decode_state(std::span<const std::uint8_t> file, std::shared_ptr<const StateLayout> expected);
+
+// "states/e7/12/0.20-<hash>.safetensors": lineage, completed visits, hash. Unique by content; our own ids only.
+std::string state_blob_name(const StateRef& ref, std::uint32_t partitions);
+
+}  // namespace modelhop

@@ -1,0 +1,41 @@
+#pragma once
+// BlobStore: immutable named bytes on shared storage. Temp, fsync, rename, fsync directory; never overwrites.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/base/time.h"
+
+namespace modelhop {
+
+enum class Put : std::uint8_t { kCreated, kExists };
+
+struct BlobEntry {
+  std::string name;
+  std::uint64_t size_bytes{};
+  WallMs modified;
+};
+
+// Names are '/'-separated paths of [A-Za-z0-9._-] (no "." or ".." part), made of our own ids and hashes only.
+// Threads: every call from any thread.
+class BlobStore {
+ public:
+  virtual ~BlobStore() = default;
+  // All or nothing, durable on return. `pieces` are written one after another.
+  virtual Result<Put> create(const std::string& name, std::span<const std::span<const std::uint8_t>> pieces) = 0;
+  virtual Result<std::vector<std::uint8_t>> read(const std::string& name, std::uint64_t bytes_max) = 0;
+  // The blob as a local file, where the store has one (a shared file system): for mmap, pread, copy.
+  virtual Result<std::string> local_path(const std::string& name) = 0;
+  virtual Result<BlobEntry> stat(const std::string& name) = 0;
+  virtual Result<std::vector<BlobEntry>> list(const std::string& prefix) = 0;  // by name
+  virtual Status remove(const std::string& name) = 0;                          // removing what is not there is ok
+};
+
+// `uri`: a path or file:///path. Creates the folder; probes by writing that it is writable and keeps exclusive creates.
+Result<std::unique_ptr<BlobStore>> open_store(const std::string& uri);
+
+}  // namespace modelhop

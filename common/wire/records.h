@@ -1,0 +1,166 @@
+#pragma once
+// The journal's records: outcomes, never requests. Bytes: docs/formats.md, "Journal". Field names are what people
+// see in `exp export`, /records and the SSE stream.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/base/time.h"
+#include "common/base/unit.h"
+#include "common/spec/params.h"
+
+namespace modelhop {
+
+struct Booted {
+  std::uint64_t boot{};
+};
+struct WorkerJoined {
+  WorkerId worker;
+  std::string name;
+  Incarnation incarnation;
+  ContentHash profile;
+  std::string device;
+  std::uint32_t threads{};
+  std::uint64_t memory_bytes{};
+};
+struct WorkerLeft {
+  WorkerId worker;
+  Incarnation incarnation;
+  std::string reason;
+};
+struct DatasetRegistered {  // the core's view of a data set; the manifest is in the store
+  std::string name;
+  ContentHash identity;
+  std::vector<std::uint64_t> partition_rows;
+  std::uint64_t partition_bytes{};   // of the largest
+};
+struct PartitionPlaced {
+  std::string dataset;
+  PartitionIndex partition;
+  WorkerId worker;
+};
+struct PartitionDropped {
+  std::string dataset;
+  PartitionIndex partition;
+  WorkerId worker;
+};
+
+struct ExperimentCreated {
+  ExperimentId experiment;
+  std::string spec_sent, spec_expanded;
+  std::string dataset;
+  ContentHash dataset_identity;
+  std::string idempotency_key;
+};
+enum class ExperimentState : std::uint8_t { kRunning, kStopping, kCompleted, kStopped, kCanceled, kFailed, kDeleted };
+struct ExperimentStateChanged {
+  ExperimentId experiment;
+  ExperimentState state{};
+  std::string reason;
+  std::map<std::string, std::uint64_t> slot_ms;  // at the end: slot time by cause (Cause names)
+  std::uint64_t bound_ms{};                      // at the end: max(worker load, longest trial), from measured units
+};
+
+struct TrialCreated {
+  ExperimentId experiment;
+  TrialId trial;
+  Params params;
+  std::uint32_t offset{};
+  std::uint64_t target_visits{};
+  std::string origin;
+};
+struct TrialEvaluated {
+  ExperimentId experiment;
+  TrialId trial;
+  std::uint64_t visits{};
+  double value{};                 // the spec's metric; the worst value where it is NaN
+  std::vector<Sum> validation;
+  std::vector<Sum> train;         // over all units since the last milestone
+  StateRef state;
+};
+enum class TrialState : std::uint8_t { kPending, kRunning, kPaused, kCompleted, kStopped, kFailed, kCanceled, kInvalid };
+struct TrialEnded {
+  ExperimentId experiment;
+  TrialId trial;
+  TrialState how{};
+  std::string reason;
+};
+
+struct UnitLeased {
+  ExperimentId experiment;
+  UnitId unit;
+  TrialId trial;
+  Token token;
+  WorkerId worker;
+  Incarnation incarnation;
+  std::uint64_t visit{};          // 0 .. target-1
+  PartitionIndex partition;
+  bool then_evaluate{};
+};
+struct UnitFinished {             // counted: at most one a unit
+  ExperimentId experiment;
+  UnitId unit;
+  Token token;
+  StateRef state;
+  std::vector<Sum> train;
+  UnitTimes times;
+  HopPath path{};
+};
+struct UnitYielded {              // the unit waits again, from the state reached
+  ExperimentId experiment;
+  UnitId unit;
+  Token token;
+  StateRef state;
+  std::vector<Sum> train;
+  UnitTimes times;
+  HopPath path{};
+};
+struct UnitReleased {             // the lease ended without a result; the unit waits again from its parent state
+  ExperimentId experiment;
+  UnitId unit;
+  Token token;
+  Fault fault{};
+  std::string detail;
+};
+struct UnitParked {               // given up; its trial ends FAILED
+  ExperimentId experiment;
+  UnitId unit;
+  std::string reason;
+};
+
+struct StateDeleteIntended {
+  StateRef state;
+};
+struct StateDeleted {
+  StateRef state;
+};
+
+using RecordBody =
+    std::variant<Booted, WorkerJoined, WorkerLeft, DatasetRegistered, PartitionPlaced, PartitionDropped, ExperimentCreated,
+                 ExperimentStateChanged, TrialCreated, TrialEvaluated, TrialEnded, UnitLeased, UnitFinished, UnitYielded,
+                 UnitReleased, UnitParked, StateDeleteIntended, StateDeleted>;
+
+struct Record {
+  std::uint64_t seq{};   // dense, from 1
+  WallMs at;
+  RecordBody body;
+};
+
+const char* type_name(const RecordBody& body);            // "unit_leased"
+std::uint16_t type_version(const RecordBody& body);       // of the body's format
+ExperimentId experiment_of(const RecordBody& body);       // 0: a cluster record
+
+const char* to_string(ExperimentState state);             // "RUNNING", ...
+const char* to_string(TrialState state);
+
+// The body as JSON, keys sorted, doubles exact, NaN and infinities as strings. What the journal stores.
+std::string to_json(const RecordBody& body);
+// Total. Unknown type or newer version: kInvalid, naming it.
+Result<RecordBody> parse_record(std::string_view type, std::uint16_t version, std::string_view body);
+
+}  // namespace modelhop

@@ -1,0 +1,138 @@
+#pragma once
+// The durable state: what the journal's records add up to. Read by search, views and tests; written by
+// Core::apply(record) alone.
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/spec/spec.h"
+#include "common/wire/records.h"
+#include "search/search.h"
+
+namespace modelhop {
+
+// Why a slot-second was spent. The first five are busy. INTERFACES: modelhop_slot_seconds_total{cause}.
+enum class Cause : std::uint8_t {
+  kTrain, kEvaluate, kHop, kLoad, kSave,
+  kConflict,  // every waiting trial's next partition is elsewhere
+  kSearch,    // waits for a decision or an open rung
+  kLimit,     // max_concurrent_trials, priority
+  kPaused, kProfile, kTail,  // tail: fewer trials left than slots
+  kFailure,   // time of leases that ended without a result, and of slots whose worker is gone
+};
+inline constexpr std::size_t kCauses = 12;
+const char* to_string(Cause cause);
+using CauseTimes = std::array<std::uint64_t, kCauses>;  // nanoseconds
+
+struct WorkerRow {
+  WorkerId id;
+  std::string name;
+  bool present{};            // has an incarnation that may hold leases
+  Incarnation incarnation;   // the newest
+  ContentHash profile;
+  std::string device;
+  std::uint32_t threads{};
+  std::uint64_t memory_bytes{};
+  WallMs joined_at, left_at;
+  std::string left_reason;
+};
+
+struct DatasetRow {
+  DatasetRegistered info;
+  std::vector<std::vector<WorkerId>> holders;  // by partition, ascending
+};
+
+enum class UnitState : std::uint8_t { kWaiting, kLeased, kDone, kParked };
+enum class LeaseOutcome : std::uint8_t { kOpen, kFinished, kYielded, kReleased };
+
+struct LeaseRow {            // one attempt: a bar of the Gantt
+  UnitId unit;
+  TrialId trial;
+  Token token;
+  WorkerId worker;
+  Incarnation incarnation;
+  std::uint64_t visit{};
+  PartitionIndex partition;
+  bool then_evaluate{};
+  WallMs from, to;           // to = 0 while open
+  LeaseOutcome outcome{};
+  Fault fault{};
+  UnitTimes times;
+  HopPath path{};
+};
+
+struct UnitRow {             // one visit of one trial; exists from its first lease on
+  UnitId id;
+  TrialId trial;
+  std::uint64_t visit{};
+  UnitState state{};
+  std::size_t lease{};       // index of the newest in ExperimentRow::leases
+  std::uint32_t worker_deaths{};
+  std::uint32_t faults{};    // of the user's making
+};
+
+struct Milestone {
+  std::uint64_t visits{};
+  double value{};
+  std::vector<Sum> validation, train;
+  StateRef state;
+  WallMs at;
+};
+
+struct TrialRow {
+  TrialId id;
+  Params params;
+  std::string origin;
+  std::uint32_t offset{};
+  std::uint64_t target_visits{};
+  TrialState state{};
+  std::string reason;
+  StateRef head;             // the newest accepted state; no hash = initial
+  std::uint64_t visits{};    // completed
+  UnitId unit;               // the unit of the current visit, once leased; none between units
+  std::uint32_t restarts{};
+  std::vector<Milestone> milestones;
+  std::vector<Sum> train_since_milestone;
+  std::vector<StateRef> stored;  // states in the store: head, and those the policy keeps
+  std::vector<StateRef> deleting;  // deletion intended, not yet done
+  WallMs created_at, started_at, ended_at;
+};
+
+struct ExperimentRow {
+  ExperimentId id;
+  std::shared_ptr<const Spec> spec;
+  std::string spec_sent, dataset, idempotency_key;
+  ContentHash dataset_identity;
+  ContentHash profile;       // numeric profile of its first lease: every later one must match
+  std::uint32_t partitions{};
+  ExperimentState state{};
+  std::string reason;
+  std::vector<TrialRow> trials;  // [id - 1]
+  std::vector<UnitRow> units;    // [id - 1]
+  std::vector<LeaseRow> leases;  // by time
+  std::unique_ptr<Search> search;
+  bool search_done{};
+  WallMs created_at, started_at, ended_at;
+  std::map<std::string, std::uint64_t> slot_ms;  // final accounting, once ended
+  std::uint64_t bound_ms{};
+  bool ended() const { return state >= ExperimentState::kCompleted; }
+};
+
+struct State {
+  std::uint64_t seq{};       // of the last record
+  std::uint64_t boot{};
+  std::vector<WorkerRow> workers;              // [id - 1]
+  std::map<std::string, DatasetRow> datasets;
+  std::vector<ExperimentRow> experiments;      // [id - 1]; deleted ones stay as a husk
+};
+
+// The trial with the best value by the spec's metric and scope among those with a milestone; ties to the smaller id.
+const TrialRow* best_trial(const ExperimentRow& experiment);
+// Its best or last milestone, as metric_scope says. Null: none.
+const Milestone* counted_milestone(const Spec& spec, const TrialRow& trial);
+
+}  // namespace modelhop

@@ -1,0 +1,15 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/base/ids.h"
+
+namespace modelhop {
+
+// The order in which rows of a partition are trained on in one epoch: a permutation of 0..rows-1, the same for all
+// trials (so comparisons share their noise) unless `trial` is given. A pure function of its arguments.
+std::vector<std::uint32_t> shuffled_rows(std::uint64_t seed, std::uint32_t epoch, PartitionIndex partition, std::uint64_t rows,
+                                         std::optional<TrialId> trial);
+
+}  // namespace modelhop
