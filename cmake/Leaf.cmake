@@ -58,7 +58,7 @@ function(modelhop_test folder)
   string(REPLACE "/" "_" name ${folder})
   add_executable(${name}_test ${sources})
   set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  target_compile_definitions(${name}_test PRIVATE MODELHOP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+  target_compile_definitions(${name}_test PRIVATE MODELHOP_TEST_PROGRAM MODELHOP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              MODELHOP_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_link_libraries(${name}_test PRIVATE Catch2::Catch2WithMain modelhop_options ${TEST_USES})
   foreach(leaf ${TEST_NEEDS})

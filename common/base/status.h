@@ -45,17 +45,17 @@ template <class T>
 class [[nodiscard]] Result {
  public:
   Result(T value) : value_(std::move(value)) {}               // NOLINT: implicit, so `return value;` reads well
-  Result(Status status) : status_(std::move(status)) { CHECK(!status_.ok()); }  // NOLINT
+  Result(Status status) : status_(std::move(status)) { MODELHOP_CHECK(!status_.ok()); }  // NOLINT
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
   // REQUIRES: ok().
-  T& value() & { CHECK(ok()); return *value_; }
-  const T& value() const& { CHECK(ok()); return *value_; }
-  T&& value() && { CHECK(ok()); return std::move(*value_); }
-  T* operator->() { CHECK(ok()); return &*value_; }
-  const T* operator->() const { CHECK(ok()); return &*value_; }
-  T& operator*() & { CHECK(ok()); return *value_; }
-  const T& operator*() const& { CHECK(ok()); return *value_; }
+  T& value() & { MODELHOP_CHECK(ok()); return *value_; }
+  const T& value() const& { MODELHOP_CHECK(ok()); return *value_; }
+  T&& value() && { MODELHOP_CHECK(ok()); return std::move(*value_); }
+  T* operator->() { MODELHOP_CHECK(ok()); return &*value_; }
+  const T* operator->() const { MODELHOP_CHECK(ok()); return &*value_; }
+  T& operator*() & { MODELHOP_CHECK(ok()); return *value_; }
+  const T& operator*() const& { MODELHOP_CHECK(ok()); return *value_; }
 
  private:
   Status status_;
