@@ -31,7 +31,8 @@ for file, line, words in PLANTED:
         copy = pathlib.Path(folder)
         shutil.copy(source / "CMakeLists.txt", copy)
         for top in ("common", "search", "scheduler", "worker", "cli"):
-            shutil.copytree(source / top, copy / top)
+            if (source / top).is_dir():
+                shutil.copytree(source / top, copy / top)
         target = copy / file
         target.write_text(line + "\n" + target.read_text())
         run = subprocess.run([sys.executable, str(source / "tests/layers_test.py"), folder], capture_output=True, text=True)
