@@ -23,27 +23,27 @@ struct Progress {  // of one running unit; renews its lease
 };
 
 struct WorkerHello {
-  std::string name;              // configured; survives restarts
+  std::string name;  // configured; survives restarts
   Incarnation incarnation;
-  ContentHash profile;           // numeric profile
-  std::string device;            // "cpu"
+  ContentHash profile;  // numeric profile
+  std::string device;   // "cpu"
   std::uint32_t threads{};
-  std::uint64_t memory_bytes{};  // for resident partitions
-  std::uint64_t boot_seen{};     // highest scheduler boot it has obeyed
-  std::vector<Progress> running; // re-offered after a reconnect
+  std::uint64_t memory_bytes{};   // for resident partitions
+  std::uint64_t boot_seen{};      // highest scheduler boot it has obeyed
+  std::vector<Progress> running;  // re-offered after a reconnect
 };
 
 struct Heartbeat {
   Incarnation incarnation;
-  std::vector<Progress> units;   // only named units are renewed
+  std::vector<Progress> units;  // only named units are renewed
 };
 
-struct WorkerBye {               // a clean leave; the scheduler does not wait for a time-out
+struct WorkerBye {  // a clean leave; the scheduler does not wait for a time-out
   Incarnation incarnation;
   std::string reason;
 };
 
-struct UnitDone {                // resent until dismissed
+struct UnitDone {  // resent until dismissed
   Incarnation incarnation;
   UnitReport report;
 };
@@ -56,14 +56,14 @@ struct Welcome {
   std::uint32_t heartbeat_ms{};
 };
 
-struct Refused {                 // the worker exits with this as its error
+struct Refused {  // the worker exits with this as its error
   std::string reason;
 };
 
-struct Place {                   // all partitions of one data set this worker shall hold; replaces the list before
+struct Place {  // all partitions of one data set this worker shall hold; replaces the list before
   std::uint64_t boot{};
   std::string dataset;
-  ContentHash identity;          // of the manifest
+  ContentHash identity;  // of the manifest
   std::vector<PartitionIndex> partitions;
 };
 
@@ -73,10 +73,10 @@ struct RunUnit {
   std::vector<std::string> recipes;  // recipe_json() of each member
   std::string dataset;
   ContentHash dataset_identity;
-  std::uint32_t partitions{};        // P
+  std::uint32_t partitions{};  // P
 };
 
-struct YieldUnit {               // stop at the next batch boundary; `keep`: report the state reached, else drop it
+struct YieldUnit {  // stop at the next batch boundary; `keep`: report the state reached, else drop it
   std::uint64_t boot{};
   ExperimentId experiment;
   UnitId unit;
@@ -84,13 +84,13 @@ struct YieldUnit {               // stop at the next batch boundary; `keep`: rep
   bool keep{};
 };
 
-struct Dismiss {                 // the scheduler needs nothing more of this token: recorded, or stale
+struct Dismiss {  // the scheduler needs nothing more of this token: recorded, or stale
   ExperimentId experiment;
   UnitId unit;
   Token token;
 };
 
-struct Shutdown {                // finish nothing new; yield what runs, report, leave
+struct Shutdown {  // finish nothing new; yield what runs, report, leave
   std::string reason;
 };
 

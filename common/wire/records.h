@@ -37,7 +37,7 @@ struct DatasetRegistered {  // the core's view of a data set; the manifest is in
   std::string name;
   ContentHash identity;
   std::vector<std::uint64_t> partition_rows;
-  std::uint64_t partition_bytes{};   // of the largest
+  std::uint64_t partition_bytes{};  // of the largest
 };
 struct PartitionPlaced {
   std::string dataset;
@@ -78,12 +78,21 @@ struct TrialEvaluated {
   ExperimentId experiment;
   TrialId trial;
   std::uint64_t visits{};
-  double value{};                 // the spec's metric; the worst value where it is NaN
+  double value{};  // the spec's metric; the worst value where it is NaN
   std::vector<Sum> validation;
-  std::vector<Sum> train;         // over all units since the last milestone
+  std::vector<Sum> train;  // over all units since the last milestone
   StateRef state;
 };
-enum class TrialState : std::uint8_t { kPending, kRunning, kPaused, kCompleted, kStopped, kFailed, kCanceled, kInvalid };
+enum class TrialState : std::uint8_t {
+  kPending,
+  kRunning,
+  kPaused,
+  kCompleted,
+  kStopped,
+  kFailed,
+  kCanceled,
+  kInvalid
+};
 struct TrialEnded {
   ExperimentId experiment;
   TrialId trial;
@@ -98,11 +107,11 @@ struct UnitLeased {
   Token token;
   WorkerId worker;
   Incarnation incarnation;
-  std::uint64_t visit{};          // 0 .. target-1
+  std::uint64_t visit{};  // 0 .. target-1
   PartitionIndex partition;
   bool then_evaluate{};
 };
-struct UnitFinished {             // counted: at most one a unit
+struct UnitFinished {  // counted: at most one a unit
   ExperimentId experiment;
   UnitId unit;
   Token token;
@@ -111,7 +120,7 @@ struct UnitFinished {             // counted: at most one a unit
   UnitTimes times;
   HopPath path{};
 };
-struct UnitYielded {              // the unit waits again, from the state reached
+struct UnitYielded {  // the unit waits again, from the state reached
   ExperimentId experiment;
   UnitId unit;
   Token token;
@@ -120,14 +129,14 @@ struct UnitYielded {              // the unit waits again, from the state reache
   UnitTimes times;
   HopPath path{};
 };
-struct UnitReleased {             // the lease ended without a result; the unit waits again from its parent state
+struct UnitReleased {  // the lease ended without a result; the unit waits again from its parent state
   ExperimentId experiment;
   UnitId unit;
   Token token;
   Fault fault{};
   std::string detail;
 };
-struct UnitParked {               // given up; its trial ends FAILED
+struct UnitParked {  // given up; its trial ends FAILED
   ExperimentId experiment;
   UnitId unit;
   std::string reason;
@@ -141,25 +150,28 @@ struct StateDeleted {
 };
 
 using RecordBody =
-    std::variant<Booted, WorkerJoined, WorkerLeft, DatasetRegistered, PartitionPlaced, PartitionDropped, ExperimentCreated,
-                 ExperimentStateChanged, TrialCreated, TrialEvaluated, TrialEnded, UnitLeased, UnitFinished, UnitYielded,
-                 UnitReleased, UnitParked, StateDeleteIntended, StateDeleted>;
+    std::variant<Booted, WorkerJoined, WorkerLeft, DatasetRegistered, PartitionPlaced, PartitionDropped,
+                 ExperimentCreated, ExperimentStateChanged, TrialCreated, TrialEvaluated, TrialEnded, UnitLeased,
+                 UnitFinished, UnitYielded, UnitReleased, UnitParked, StateDeleteIntended, StateDeleted>;
 
 struct Record {
-  std::uint64_t seq{};   // dense, from 1
+  std::uint64_t seq{};  // dense, from 1
   WallMs at;
   RecordBody body;
 };
 
-const char* type_name(const RecordBody& body);            // "unit_leased"
-std::uint16_t type_version(const RecordBody& body);       // of the body's format
-ExperimentId experiment_of(const RecordBody& body);       // 0: a cluster record
+const char* type_name(const RecordBody& body);       // "unit_leased"
+std::uint16_t type_version(const RecordBody& body);  // of the body's format
+ExperimentId experiment_of(const RecordBody& body);  // 0: a cluster record
 
-const char* to_string(ExperimentState state);             // "RUNNING", ...
+const char* to_string(ExperimentState state);  // "RUNNING", ...
 const char* to_string(TrialState state);
 
 // The body as JSON, keys sorted, doubles exact, NaN and infinities as strings. What the journal stores.
 std::string to_json(const RecordBody& body);
+// One line with its envelope, as people read it:
+// {"at":"2026-..","body":{..},"experiment":"e1","seq":7,"type":"..","version":1}.
+std::string to_json(const Record& record);
 // Total. Unknown type or newer version: kInvalid, naming it.
 Result<RecordBody> parse_record(std::string_view type, std::uint16_t version, std::string_view body);
 
