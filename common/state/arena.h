@@ -21,7 +21,9 @@ class StateArena {
   Cursor cursor;
 
  private:
-  struct Free { void operator()(std::uint8_t* p) const; };
+  struct Free {
+    void operator()(std::uint8_t* p) const;
+  };
   std::shared_ptr<const StateLayout> layout_;
   std::unique_ptr<std::uint8_t[], Free> data_;
 };

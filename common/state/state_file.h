@@ -2,6 +2,7 @@
 // A state on disk and on the wire: safetensors, pads as "_pad.N", cursor and names in its metadata.
 // Format: docs/formats.md, "State".
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,18 +10,20 @@
 
 namespace modelhop {
 
-inline constexpr std::uint64_t kStateHeaderBytesMax = 16 << 20;
-inline constexpr std::uint64_t kStateBytesMax = 1ull << 40;
+inline constexpr std::uint64_t kStateHeaderBytesMax = 16 << 20;  // 100 bytes a tensor: 160,000 tensors
+inline constexpr std::uint64_t kStateBytesMax = kArenaBytesMax + kStateHeaderBytesMax;
 
 // The bytes before the arena: 8-byte length and the JSON header, padded so that the arena starts at a multiple of 256.
-// Equal (layout, ref, cursor) give equal bytes. The file is header + arena.
+// Equal (layout, ref) give equal bytes. The file is header + arena.
+// REQUIRES: ref.layout is layout.hash, ref.hash the state_hash() of the arena that follows.
 std::vector<std::uint8_t> encode_state_header(const StateLayout& layout, const StateRef& ref);
 
 struct DecodedState {
   StateRef ref;
   std::unique_ptr<StateArena> state;
 };
-// Never trusts a byte: lengths, offsets, pads, names, dtypes and the state's hash are checked. kCorrupt otherwise.
+// Never trusts a byte: lengths, offsets, pads, names, dtypes and both hashes are checked, and the header must be the
+// very one that encode_state_header() makes. kCorrupt otherwise, saying what is wrong (the caller names the file).
 // `expected`: the layout it must have; null = take the file's.
 Result<DecodedState> decode_state(std::span<const std::uint8_t> file, std::shared_ptr<const StateLayout> expected);
 
