@@ -19,7 +19,7 @@ class Journal {
  public:
   virtual ~Journal() = default;
   // Returns at once; order kept. Seqs are dense and follow the last.
-  virtual void append(std::vector<Record> records) = 0;
+  virtual void append(std::vector<Record> records) = 0;               // one call is durable as a whole or not at all
   virtual std::uint64_t durable_seq() const = 0;                       // any thread
   // Called on the journal's thread after each commit. Set once, before the first append.
   virtual void on_durable(std::function<void(std::uint64_t seq)> callback) = 0;

@@ -1,7 +1,9 @@
 #pragma once
 // Core: the scheduler's state machine. Pure: reads no clock, file, socket or environment and starts no thread.
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/core/events.h"
@@ -11,34 +13,47 @@ namespace modelhop {
 
 struct CoreConfig {
   std::uint32_t heartbeat_ms{1'000};
-  std::uint32_t lease_ttl_ms{15'000};        // without a heartbeat that names the unit
-  std::uint32_t worker_lost_ms{10'000};      // without any message; its leases are then released
-  std::uint32_t replace_after_ms{30'000};    // a lost worker's partitions are placed again after this
-  std::uint32_t workers_expected{1};         // placing waits for so many, at most settle_ms
+  std::uint32_t lease_ttl_ms{15'000};      // without a heartbeat that names the unit
+  std::uint32_t worker_lost_ms{10'000};    // without any message; its leases are then released
+  std::uint32_t replace_after_ms{30'000};  // a lost worker's partitions are placed again after this
+  std::uint32_t workers_expected{1};       // placing waits for so many, at most settle_ms
   std::uint32_t settle_ms{5'000};
   std::uint32_t replicas{1};
-  std::uint32_t unit_worker_deaths_max{3};   // then the unit is parked
+  std::uint32_t unit_worker_deaths_max{3};  // then the unit is parked
 };
 
-// What one experiment's slots did so far, live. Sums to slots x time.
+// How a recorded spec becomes a Spec and its Search. Tests and the simulator put cheap ones here.
+struct CoreHooks {
+  std::function<Result<std::shared_ptr<const Spec>>(std::string_view expanded)> load_spec;
+  std::function<Result<std::unique_ptr<Search>>(std::shared_ptr<const Spec> spec, std::uint64_t partitions)>
+      make_search;
+};
+CoreHooks default_hooks();  // restore_spec() and find_search(spec.algorithm)
+
+// What one experiment's slots did so far, live. slot_ns sums to slot_time_ns; an open lease counts as train.
 struct LiveAccounting {
   CauseTimes slot_ns{};
-  std::uint64_t elapsed_ns{};                // since the first lease
-  std::uint64_t bound_ns{};                  // max(most loaded worker, longest trial), from measured units
+  std::uint64_t slot_time_ns{};  // slots x time
+  std::uint64_t elapsed_ns{};    // since the first lease
+  std::uint64_t bound_ns{};      // max(most loaded worker, longest trial), from measured units
 };
 
 class Core {
  public:
-  explicit Core(CoreConfig config);
+  explicit Core(CoreConfig config);  // with default_hooks()
+  Core(CoreConfig config, CoreHooks hooks);
   ~Core();
   // Decides. Every durable change is emitted as a record and made by apply(); all else it touches is volatile.
   void step(Instant now, WallMs wall, const Event& event, Actions& out);
   // The only writer of durable state, live and in replay. No clock, no random number, no Search::decide. A record that
   // does not fit the state (a damaged journal) is refused and changes nothing.
   Status apply(const Record& record);
-  // After replay, before the first step: emits `booted`; every open lease gets a full grace period.
-  void begin_serving(Instant now, WallMs wall, Actions& out);
+  // After replay, before the first step: emits `booted`; every open lease gets a full grace period; unfinished
+  // deletions are asked for again. `boot`: this start's fence number. kConflict: not above the journal's, nothing is
+  // changed.
+  Status begin_serving(std::uint64_t boot, Instant now, WallMs wall, Actions& out);
   const State& state() const;
+  // Of an ended experiment: the recorded final figures. Zeros: no such experiment.
   LiveAccounting accounting(ExperimentId experiment, Instant now) const;
   // What a free slot of this worker waits for, and since when; for /idle, /why and the live Gantt.
   struct SlotStatus {
@@ -46,12 +61,13 @@ class Core {
     bool connected{};
     Cause cause{};
     Instant since;
-    ExperimentId experiment;
-    UnitId unit;                             // while leased
-    Cursor progress;                         // last heartbeat's
+    ExperimentId experiment;  // that it works for, or that it waits for (the oldest live one)
+    UnitId unit;              // while leased
+    Cursor progress;          // last heartbeat's
   };
-  std::vector<SlotStatus> slots(Instant now) const;
-  std::string snapshot() const;              // canonical JSON of the durable state: equal states give equal bytes
+  std::vector<SlotStatus> slots(Instant now) const;  // by worker; those gone beyond replace_after_ms left out
+  bool quiet() const;                                // no lease is open: after DrainAll the service may stop
+  std::string snapshot() const;  // canonical JSON of the durable state: equal states give equal bytes
   std::vector<std::string> check_invariants() const;
 
  private:

@@ -21,7 +21,7 @@ struct CreateExperiment {
   std::string idempotency_key;  // empty: none
   std::string spec_sent;
   std::shared_ptr<const Spec> spec;
-  DatasetRegistered dataset;    // as the store has it now
+  DatasetRegistered dataset;  // as the store has it now
 };
 
 enum class Control : std::uint8_t { kStop, kCancel, kDelete };  // drain; kill now; forget (ended experiments only)
@@ -31,42 +31,43 @@ struct ControlExperiment {
   Control control{};
 };
 
-struct WorkerGone {             // its connection or process ended, as the driver knows for certain
+struct WorkerGone {  // its connection or process ended, as the driver knows for certain
   Incarnation incarnation;
   std::string reason;
 };
 
-struct StateGone {              // a state whose deletion was intended is deleted
+struct StateGone {  // a state whose deletion was intended is deleted
   StateRef state;
 };
 
-struct DrainAll {};             // the service is about to stop: yield every unit, lease nothing new
+struct DrainAll {};  // the service is about to stop: yield every unit, lease nothing new
 
-using Event = std::variant<Tick, CreateExperiment, ControlExperiment, WorkerHello, Heartbeat, UnitDone, WorkerBye, WorkerGone,
-                           StateGone, DrainAll>;
+using Event = std::variant<Tick, CreateExperiment, ControlExperiment, WorkerHello, Heartbeat, UnitDone, WorkerBye,
+                           WorkerGone, StateGone, DrainAll>;
 
-struct Reply {                  // to a client request
+struct Reply {  // to a client request
   RequestId request;
   Status status;
   ExperimentId experiment;
 };
 
-struct Send {                   // leaves once after_seq is durable; 0 = at once
+struct Send {  // leaves once after_seq is durable; 0 = at once
   std::variant<Incarnation, RequestId> to;
   std::variant<ToWorker, Reply> message;
   std::uint64_t after_seq{};
 };
 
-struct DeleteState {            // done off the loop once after_seq is durable; answered by StateGone
+struct DeleteState {  // done off the loop once after_seq is durable; answered by StateGone
   StateRef state;
   std::uint64_t after_seq{};
 };
 
-struct Actions {
-  std::vector<Record> records;  // in order; already applied to the core
+struct Actions {  // step() appends; the driver clears
+  std::vector<Record>
+      records;  // in order; already applied to the core. Of one step: durable all together or not at all
   std::vector<Send> sends;
   std::vector<DeleteState> deletes;
-  std::optional<Instant> wake_at;  // when the next Tick is due
+  std::optional<Instant> wake_at;  // when the next Tick is due; replaces the one before
 };
 
 }  // namespace modelhop

@@ -17,12 +17,18 @@ namespace modelhop {
 
 // Why a slot-second was spent. The first five are busy. INTERFACES: modelhop_slot_seconds_total{cause}.
 enum class Cause : std::uint8_t {
-  kTrain, kEvaluate, kHop, kLoad, kSave,
+  kTrain,
+  kEvaluate,
+  kHop,
+  kLoad,
+  kSave,
   kConflict,  // every waiting trial's next partition is elsewhere
   kSearch,    // waits for a decision or an open rung
   kLimit,     // max_concurrent_trials, priority
-  kPaused, kProfile, kTail,  // tail: fewer trials left than slots
-  kFailure,   // time of leases that ended without a result, and of slots whose worker is gone
+  kPaused,
+  kProfile,
+  kTail,     // tail: fewer trials left than slots
+  kFailure,  // time of leases that ended without a result, and of slots whose worker is gone
 };
 inline constexpr std::size_t kCauses = 12;
 const char* to_string(Cause cause);
@@ -31,15 +37,19 @@ using CauseTimes = std::array<std::uint64_t, kCauses>;  // nanoseconds
 struct WorkerRow {
   WorkerId id;
   std::string name;
-  bool present{};            // has an incarnation that may hold leases
-  Incarnation incarnation;   // the newest
+  bool present{};           // has an incarnation that may hold leases
+  Incarnation incarnation;  // the newest
   ContentHash profile;
   std::string device;
   std::uint32_t threads{};
   std::uint64_t memory_bytes{};
   WallMs joined_at, left_at;
   std::string left_reason;
+  std::vector<Incarnation> former;  // superseded ones, newest last, at most kFormerIncarnationsMax: never let in again
 };
+
+inline constexpr std::size_t kFormerIncarnationsMax =
+    8;  // two processes of one name: the older exits, so few are alive
 
 struct DatasetRow {
   DatasetRegistered info;
@@ -49,7 +59,7 @@ struct DatasetRow {
 enum class UnitState : std::uint8_t { kWaiting, kLeased, kDone, kParked };
 enum class LeaseOutcome : std::uint8_t { kOpen, kFinished, kYielded, kReleased };
 
-struct LeaseRow {            // one attempt: a bar of the Gantt
+struct LeaseRow {  // one attempt: a bar of the Gantt
   UnitId unit;
   TrialId trial;
   Token token;
@@ -58,21 +68,22 @@ struct LeaseRow {            // one attempt: a bar of the Gantt
   std::uint64_t visit{};
   PartitionIndex partition;
   bool then_evaluate{};
-  WallMs from, to;           // to = 0 while open
+  WallMs from, to;  // to = 0 while open
   LeaseOutcome outcome{};
   Fault fault{};
+  std::string detail;  // of a release
   UnitTimes times;
   HopPath path{};
 };
 
-struct UnitRow {             // one visit of one trial; exists from its first lease on
+struct UnitRow {  // one visit of one trial; exists from its first lease on
   UnitId id;
   TrialId trial;
   std::uint64_t visit{};
   UnitState state{};
-  std::size_t lease{};       // index of the newest in ExperimentRow::leases
+  std::size_t lease{};  // index of the newest in ExperimentRow::leases
   std::uint32_t worker_deaths{};
-  std::uint32_t faults{};    // of the user's making
+  std::uint32_t faults{};  // of the user's making
 };
 
 struct Milestone {
@@ -91,14 +102,13 @@ struct TrialRow {
   std::uint64_t target_visits{};
   TrialState state{};
   std::string reason;
-  StateRef head;             // the newest accepted state; no hash = initial
-  std::uint64_t visits{};    // completed
-  UnitId unit;               // the unit of the current visit, once leased; none between units
+  StateRef head;           // the newest accepted state; no hash = initial
+  std::uint64_t visits{};  // completed
+  UnitId unit;             // the unit of the current visit, once leased; none between units
   std::uint32_t restarts{};
   std::vector<Milestone> milestones;
   std::vector<Sum> train_since_milestone;
-  std::vector<StateRef> stored;  // states in the store: head, and those the policy keeps
-  std::vector<StateRef> deleting;  // deletion intended, not yet done
+  std::vector<StateRef> stored;  // accepted states in the store, in order: the head, and those the policy keeps
   WallMs created_at, started_at, ended_at;
 };
 
@@ -107,15 +117,16 @@ struct ExperimentRow {
   std::shared_ptr<const Spec> spec;
   std::string spec_sent, dataset, idempotency_key;
   ContentHash dataset_identity;
-  ContentHash profile;       // numeric profile of its first lease: every later one must match
+  ContentHash profile;  // numeric profile of its first lease: every later one must match
   std::uint32_t partitions{};
   ExperimentState state{};
   std::string reason;
-  std::vector<TrialRow> trials;  // [id - 1]
-  std::vector<UnitRow> units;    // [id - 1]
-  std::vector<LeaseRow> leases;  // by time
+  std::vector<TrialRow> trials;    // [id - 1]; deleted experiments have none
+  std::vector<UnitRow> units;      // [id - 1]
+  std::vector<LeaseRow> leases;    // by time
+  std::vector<StateRef> deleting;  // deletion intended, not yet done
   std::unique_ptr<Search> search;
-  bool search_done{};
+  bool search_done{};  // what the search said last; asked again at boot, so not recorded
   WallMs created_at, started_at, ended_at;
   std::map<std::string, std::uint64_t> slot_ms;  // final accounting, once ended
   std::uint64_t bound_ms{};
@@ -123,13 +134,19 @@ struct ExperimentRow {
 };
 
 struct State {
-  std::uint64_t seq{};       // of the last record
+  std::uint64_t seq{};  // of the last record
+  WallMs at;            // its time
   std::uint64_t boot{};
-  std::vector<WorkerRow> workers;              // [id - 1]
+  Token token;                     // the newest granted
+  std::vector<WorkerRow> workers;  // [id - 1]
   std::map<std::string, DatasetRow> datasets;
-  std::vector<ExperimentRow> experiments;      // [id - 1]; deleted ones stay as a husk
+  std::vector<ExperimentRow> experiments;  // [id - 1]; deleted ones stay as a husk
 };
 
+// The value of "val_accuracy", "train_loss", ... from a milestone's sums; NaN where it has none.
+double metric_value(const Milestone& milestone, const std::string& metric);
+// Whether `a` is better than `b`: larger or smaller, as the spec's goal says. NaN is never better.
+bool better(const Spec& spec, double a, double b);
 // The trial with the best value by the spec's metric and scope among those with a milestone; ties to the smaller id.
 const TrialRow* best_trial(const ExperimentRow& experiment);
 // Its best or last milestone, as metric_scope says. Null: none.
