@@ -12,6 +12,8 @@
 
 namespace modelhop {
 
+inline constexpr std::size_t kBlobNameBytesMax = 1024;
+
 enum class Put : std::uint8_t { kCreated, kExists };
 
 struct BlobEntry {

@@ -1,0 +1,217 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <random>
+
+#include "common/store/blob_store.h"
+#include "common/store/files.h"
+
+namespace modelhop {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kStaleTempMs = 3'600'000;  // longer than the slowest write of one blob
+constexpr int kFolderRetriesMax = 8;              // a folder that is emptied and removed while we write into it
+
+Status check_name(const std::string& name) {
+  const auto bad = [&] {
+    return invalid("blob name \"" + name + "\": wants parts of [A-Za-z0-9._-] between single '/'");
+  };
+  if (name.empty() || name.size() > kBlobNameBytesMax || name.starts_with("tmp/") || name == "tmp") return bad();
+  std::string part;
+  for (std::size_t i = 0; i <= name.size(); ++i) {
+    if (i == name.size() || name[i] == '/') {
+      if (part.empty() || part == "." || part == "..") return bad();
+      part.clear();
+      continue;
+    }
+    const char c = name[i];
+    const bool legal =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    if (!legal) return bad();
+    part += c;
+  }
+  return {};
+}
+
+// Moves a file to a name that nothing has yet. EEXIST: something has it.
+int rename_exclusive(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  // A file system without it (NFS): a link is exclusive everywhere.
+  if (::link(from.c_str(), to.c_str()) != 0) return errno;
+  ::unlink(from.c_str());
+  return 0;
+}
+
+class FileBlobStore final : public BlobStore {
+ public:
+  explicit FileBlobStore(std::string root)
+      : root_(std::move(root)), salt_((std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()) {}
+
+  Status prepare() {
+    RETURN_IF_ERROR(make_folders(root_ + "/tmp"));
+    remove_stale_temps();
+    const std::string probe = temp_path();
+    for (const bool first : {true, false}) {
+      const File file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      const bool opened = file.get() >= 0;
+      const int error = errno;
+      if (opened && first) continue;
+      ::unlink(probe.c_str());
+      errno = error;
+      if (first) return file_error(root_, "cannot be written");
+      if (opened)
+        return environment(root_ + ": does not keep exclusive creates; use another file system for the store");
+    }
+    return {};
+  }
+
+  Result<Put> create(const std::string& name, std::span<const std::span<const std::uint8_t>> pieces) override {
+    RETURN_IF_ERROR(check_name(name));
+    const std::string temp = temp_path();
+    Result<Put> put = write_and_name(temp, root_ + "/" + name, pieces);
+    if (!put.ok() || *put == Put::kExists) ::unlink(temp.c_str());
+    return put;
+  }
+
+  Result<std::vector<std::uint8_t>> read(const std::string& name, std::uint64_t bytes_max) override {
+    ASSIGN_OR_RETURN(const BlobEntry entry, stat(name));
+    if (entry.size_bytes > bytes_max) {
+      return corrupt("blob " + name + ": has " + std::to_string(entry.size_bytes) + " bytes, expected at most " +
+                     std::to_string(bytes_max));
+    }
+    const std::string path = root_ + "/" + name;
+    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) return file_error(path, "cannot be opened");
+    std::vector<std::uint8_t> bytes(entry.size_bytes);
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+      const ssize_t count = ::read(file.get(), bytes.data() + at, bytes.size() - at);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return file_error(path, "cannot be read");
+      if (count == 0)
+        return corrupt(path + ": ends at byte " + std::to_string(at) + " of " + std::to_string(bytes.size()));
+      at += static_cast<std::size_t>(count);
+    }
+    return bytes;
+  }
+
+  Result<std::string> local_path(const std::string& name) override {
+    RETURN_IF_ERROR(stat(name).status());
+    return root_ + "/" + name;
+  }
+
+  Result<BlobEntry> stat(const std::string& name) override {
+    RETURN_IF_ERROR(check_name(name));
+    struct ::stat info {};
+    const std::string path = root_ + "/" + name;
+    if (::stat(path.c_str(), &info) != 0) {
+      if (errno == ENOTDIR) errno = ENOENT;
+      return file_error(path, "cannot be found");
+    }
+    if (!S_ISREG(info.st_mode)) return not_found(path + ": is no blob");
+    return BlobEntry{name,
+                     static_cast<std::uint64_t>(info.st_size),
+                     {info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1'000'000}};
+  }
+
+  Result<std::vector<BlobEntry>> list(const std::string& prefix) override {
+    std::vector<BlobEntry> entries;
+    const std::size_t slash = prefix.rfind('/');
+    const fs::path folder = slash == std::string::npos ? fs::path(root_) : fs::path(root_) / prefix.substr(0, slash);
+    if (slash != std::string::npos) RETURN_IF_ERROR(check_name(prefix.substr(0, slash)));
+    std::error_code error;
+    fs::recursive_directory_iterator at(folder, error), end;
+    if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) return entries;
+    for (; !error && at != end; at.increment(error)) {
+      const std::string name = at->path().lexically_relative(root_).generic_string();
+      if (!name.starts_with(prefix) || !check_name(name).ok()) continue;
+      if (Result<BlobEntry> entry = stat(name); entry.ok()) entries.push_back(std::move(*entry));
+    }
+    if (error) return environment(folder.string() + ": cannot be listed: " + error.message());
+    std::sort(entries.begin(), entries.end(), [](const BlobEntry& a, const BlobEntry& b) { return a.name < b.name; });
+    return entries;
+  }
+
+  Status remove(const std::string& name) override {
+    RETURN_IF_ERROR(check_name(name));
+    const fs::path path = fs::path(root_) / name;
+    if (::unlink(path.c_str()) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) return {};
+      return file_error(path.string(), "cannot be removed");
+    }
+    fs::path folder = path.parent_path();
+    RETURN_IF_ERROR(sync_folder(folder.string()));
+    while (folder != fs::path(root_) && ::rmdir(folder.c_str()) == 0) folder = folder.parent_path();
+    return {};
+  }
+
+ private:
+  std::string temp_path() {
+    char name[64];
+    std::snprintf(name, sizeof name, "/tmp/%d-%016llx-%llu", static_cast<int>(::getpid()),
+                  static_cast<unsigned long long>(salt_), static_cast<unsigned long long>(next_.fetch_add(1)));
+    return root_ + name;
+  }
+
+  Result<Put> write_and_name(const std::string& temp, const std::string& path,
+                             std::span<const std::span<const std::uint8_t>> pieces) {
+    {
+      const File file(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      if (file.get() < 0) return Status(Code::kEnvironment, file_error(temp, "cannot be created").message());
+      for (const auto piece : pieces) {
+        if (Status status = write_all(file, piece, temp); !status.ok()) {
+          return Status(Code::kEnvironment, path + ": cannot be stored: " + status.message());
+        }
+      }
+      if (::fsync(file.get()) != 0) return file_error(path, "cannot be stored: fsync of its temporary file failed");
+    }
+    const std::string folder = fs::path(path).parent_path().string();
+    int error = ENOENT;
+    for (int i = 0; i < kFolderRetriesMax && error == ENOENT; ++i) {
+      RETURN_IF_ERROR(make_folders(folder));
+      error = rename_exclusive(temp, path);
+    }
+    errno = error;
+    if (error != 0 && error != EEXIST) return Status(Code::kEnvironment, file_error(path, "cannot be named").message());
+    // Also where it exists: its writer may have died between naming it and this.
+    RETURN_IF_ERROR(sync_folder(folder));
+    return error == 0 ? Put::kCreated : Put::kExists;
+  }
+
+  void remove_stale_temps() {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(root_ + "/tmp", error)) {
+      struct ::stat info {};
+      if (::stat(entry.path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+      if (wall_now().value - info.st_mtim.tv_sec * 1000 > kStaleTempMs) ::unlink(entry.path().c_str());
+    }
+  }
+
+  const std::string root_;
+  const std::uint64_t salt_;  // so that two machines with equal pids do not meet in tmp/
+  std::atomic<std::uint64_t> next_{0};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<BlobStore>> open_store(const std::string& uri) {
+  std::string path = uri;
+  if (path.starts_with("file://")) path = path.substr(7);
+  if (path.empty() || path.find("://") != std::string::npos) {
+    return invalid("store \"" + uri + "\": wants a path or file:///path");
+  }
+  auto store = std::make_unique<FileBlobStore>(fs::absolute(path).lexically_normal().string());
+  RETURN_IF_ERROR(store->prepare());
+  return std::unique_ptr<BlobStore>(std::move(store));
+}
+
+}  // namespace modelhop

@@ -1,0 +1,76 @@
+#include "common/store/files.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace modelhop {
+
+File::~File() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Status file_error(const std::string& path, const std::string& what) {
+  const int error = errno;
+  return {error == ENOENT ? Code::kNotFound : Code::kEnvironment, path + ": " + what + ": " + std::strerror(error)};
+}
+
+Status make_folders(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path whole;
+  for (const fs::path& part : fs::path(path).lexically_normal()) {
+    const fs::path parent = whole.empty() ? "." : whole;
+    whole /= part;
+    if (::mkdir(whole.c_str(), 0777) == 0) {
+      RETURN_IF_ERROR(sync_folder(parent.string()));
+    } else if (errno != EEXIST && !fs::is_directory(whole, error)) {
+      return {Code::kEnvironment, file_error(whole.string(), "cannot be created").message()};
+    }
+  }
+  if (!fs::is_directory(path, error)) return environment(path + ": is no folder");
+  return {};
+}
+
+Status sync_folder(const std::string& path) {
+  const File folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0) return file_error(path, "cannot be opened");
+  // EINVAL: this file system keeps folders durable by itself.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) return file_error(path, "cannot be synced");
+  return {};
+}
+
+Status write_all(const File& file, std::span<const std::uint8_t> bytes, const std::string& path) {
+  constexpr std::size_t kChunk = std::size_t{1} << 30;  // Linux writes at most 2 GiB a call
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file.get(), bytes.data(), std::min(bytes.size(), kChunk));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return file_error(path, "cannot be written");
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<FileLock> FileLock::take(const std::string& path, const std::string& what) {
+  File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (file.get() < 0) return file_error(path, "cannot be opened");
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return file_error(path, "cannot be locked");
+    char pid[24] = {};
+    const ssize_t length = ::pread(file.get(), pid, sizeof pid - 1, 0);
+    const std::string holder = length > 0 ? std::string(pid, std::strcspn(pid, "\n")) : "unknown";
+    return conflict(what + " is held by another process (pid " + holder + "); stop it, or name another --state-dir");
+  }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(file.get(), 0) != 0) return file_error(path, "cannot be written");
+  RETURN_IF_ERROR(write_all(file, {reinterpret_cast<const std::uint8_t*>(pid.data()), pid.size()}, path));
+  return FileLock(std::move(file));
+}
+
+}  // namespace modelhop

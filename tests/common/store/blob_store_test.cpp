@@ -1,0 +1,157 @@
+#include "common/store/blob_store.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utime.h>
+
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <fstream>
+#include <thread>
+
+#include "tests/common/store/scratch.h"
+
+using namespace modelhop;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::span<const std::uint8_t> bytes_of(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+Result<Put> put(BlobStore& store, const std::string& name, const std::string& text) {
+  const std::span<const std::uint8_t> piece = bytes_of(text);
+  return store.create(name, {&piece, 1});
+}
+
+std::string get(BlobStore& store, const std::string& name) {
+  const auto bytes = store.read(name, 1 << 20);
+  return bytes.ok() ? std::string(bytes->begin(), bytes->end()) : bytes.status().message();
+}
+
+std::size_t files_under(const std::string& folder) {
+  std::size_t count = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) count += entry.is_regular_file();
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("a blob is written once, from pieces, and never overwritten", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store("file://" + scratch.path + "/store")).value();
+  const std::string head = "head", tail = "tail";
+  const std::span<const std::uint8_t> pieces[] = {bytes_of(head), {}, bytes_of(tail)};
+  CHECK(store->create("states/e1/2/0.4-ab.bin", pieces).value() == Put::kCreated);
+  CHECK(put(*store, "states/e1/2/0.4-ab.bin", "other").value() == Put::kExists);
+  CHECK(get(*store, "states/e1/2/0.4-ab.bin") == "headtail");
+  CHECK(store->stat("states/e1/2/0.4-ab.bin")->size_bytes == 8);
+  CHECK(store->local_path("states/e1/2/0.4-ab.bin").ok());
+  CHECK(files_under(scratch.path + "/store/tmp") == 0);
+}
+
+TEST_CASE("listing a prefix names its blobs in order and nothing else", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  for (const char* name : {"data/b/x", "data/a/y", "data/a/x", "other/z", "data-2/z"})
+    REQUIRE(put(*store, name, "1").ok());
+  std::vector<std::string> names;
+  const std::vector<BlobEntry> entries = store->list("data/").value();
+  for (const BlobEntry& entry : entries) names.push_back(entry.name);
+  CHECK(names == std::vector<std::string>{"data/a/x", "data/a/y", "data/b/x"});
+  CHECK(store->list("").value().size() == 5);
+  CHECK(store->list("data/a/x").value().size() == 1);
+  CHECK(store->list("nothing/").value().empty());
+}
+
+TEST_CASE("removing a blob removes its empty folders, and removing nothing is ok", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  REQUIRE(put(*store, "a/b/c", "1").ok());
+  CHECK(store->remove("a/b/c").ok());
+  CHECK_FALSE(fs::exists(scratch / "store/a"));
+  CHECK(store->remove("a/b/c").ok());
+  CHECK(store->stat("a/b/c").status().code() == Code::kNotFound);
+  CHECK(put(*store, "a/b/c", "2").value() == Put::kCreated);
+}
+
+TEST_CASE("names that leave the store or its alphabet are refused", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  for (const std::string name :
+       {"", "/a", "a/", "a//b", "..", "a/../b", ".", "a/./b", "a b", "a\n", "é", "tmp/x", "tmp"}) {
+    INFO(name);
+    CHECK(put(*store, name, "1").status().code() == Code::kInvalid);
+    CHECK(store->read(name, 10).status().code() == Code::kInvalid);
+    CHECK(store->remove(name).code() == Code::kInvalid);
+  }
+  CHECK_FALSE(put(*store, std::string(kBlobNameBytesMax + 1, 'a'), "1").ok());
+}
+
+TEST_CASE("a blob larger than its reader expects is refused before it is read", "[store][limits]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  REQUIRE(put(*store, "a", "12345").ok());
+  CHECK(store->read("a", 5).ok());
+  CHECK(store->read("a", 4).status().code() == Code::kCorrupt);
+  CHECK(store->read("b", 4).status().code() == Code::kNotFound);
+}
+
+TEST_CASE("what a killed writer left in tmp is removed once it is old", "[store]") {
+  const Scratch scratch;
+  REQUIRE(open_store(scratch / "store").ok());
+  std::ofstream(scratch / "store/tmp/1-old-0") << "x";
+  std::ofstream(scratch / "store/tmp/1-new-0") << "x";
+  const utimbuf old{::time(nullptr) - 7200, ::time(nullptr) - 7200};
+  REQUIRE(::utime((scratch / "store/tmp/1-old-0").c_str(), &old) == 0);
+  REQUIRE(open_store(scratch / "store").ok());
+  CHECK_FALSE(fs::exists(scratch / "store/tmp/1-old-0"));
+  CHECK(fs::exists(scratch / "store/tmp/1-new-0"));
+}
+
+TEST_CASE("a write that the disk refuses names the blob and leaves nothing behind", "[store]") {
+  const Scratch scratch;
+  const pid_t child = ::fork();
+  if (child == 0) {  // the limit is the process's
+    ::signal(SIGXFSZ, SIG_IGN);
+    auto store = std::move(open_store(scratch / "store")).value();
+    const rlimit limit{1000, 1000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const Status status = put(*store, "big/blob", std::string(5000, 'x')).status();
+    const bool named = status.code() == Code::kEnvironment && status.message().find("big/blob") != std::string::npos;
+    ::_exit(named && files_under(scratch / "store") == 0 ? 0 : 1);
+  }
+  int result = 0;
+  ::waitpid(child, &result, 0);
+  CHECK(result == 0);
+}
+
+TEST_CASE("of many writers of one name exactly one creates it", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  std::atomic<int> created{0}, existed{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        const auto done = put(*store, "n/" + std::to_string(i), "same");
+        if (done.ok()) ++(*done == Put::kCreated ? created : existed);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(created == 20);
+  CHECK(existed == 60);
+}
+
+TEST_CASE("a store that cannot be is refused by name", "[store]") {
+  const Scratch scratch;
+  CHECK(open_store("s3://bucket").status().code() == Code::kInvalid);
+  CHECK(open_store("").status().code() == Code::kInvalid);
+  std::ofstream(scratch / "file") << "x";
+  CHECK(open_store(scratch / "file").status().message().find("file") != std::string::npos);
+}
