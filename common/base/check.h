@@ -14,5 +14,6 @@ namespace modelhop {
 #define MODELHOP_CHECK(condition) ((condition) ? void(0) : ::modelhop::check_failed(__FILE__, __LINE__, #condition))
 // Headers spell it MODELHOP_CHECK, since in a test program CHECK is Catch2's.
 #ifndef MODELHOP_TEST_PROGRAM
+#undef CHECK  // LibTorch's logging has one too
 #define CHECK(condition) MODELHOP_CHECK(condition)
 #endif
