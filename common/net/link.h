@@ -1,0 +1,69 @@
+#pragma once
+// Links carry frames (common/wire) between the scheduler and its workers, over ZeroMQ: ROUTER on the scheduler's side,
+// DEALER on a worker's. Nothing is dropped in silence: a frame that cannot be sent is a Status, and what a peer did not
+// get is sent again by the cores above.
+// Threads: a link belongs to one thread, its loop's; wake() is for all the others. Owner: the loop.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/status.h"
+#include "common/base/time.h"
+
+namespace modelhop {
+
+using Frame = std::vector<std::uint8_t>;
+
+inline constexpr int kLinkQueueMax = 64;        // frames waiting for one peer, each way; a worker has a few in flight
+inline constexpr int kLinkHandshakeMs = 5'000;  // a connection that says nothing sensible by then is closed
+inline constexpr int kLinkPingMs = 2'000;       // keeps half-open connections from looking alive
+inline constexpr int kLinkSilenceMs = 10'000;   // no pong for so long: the connection is closed
+inline constexpr int kLinkReconnectMs = 100;    // grows to kLinkReconnectMaxMs
+inline constexpr int kLinkReconnectMaxMs = 2'000;
+inline constexpr int kLinkLingerMs = 1'000;           // the last words of a link that is closed
+inline constexpr std::size_t kFramesAtOnceMax = 256;  // of one receive(): the loop's other work comes to its turn
+
+// The scheduler's side. A worker is named by its incarnation, which its connection carries; a newer connection of the
+// same incarnation takes over from the older.
+class ServerLink {
+ public:
+  struct Received {
+    Incarnation from;
+    Frame frame;
+  };
+  // "tcp://127.0.0.1:0": 0 picks a free port.
+  static Result<std::unique_ptr<ServerLink>> listen(const std::string& address);
+  virtual ~ServerLink() = default;
+
+  virtual std::string address() const = 0;  // as bound
+  // Waits for frames, for wake(), or until `timeout_ns` is over (< 0: for ever).
+  virtual Result<std::vector<Received>> receive(std::int64_t timeout_ns) = 0;
+  // kUnreachable: no such worker is connected. kTimeout: its queue is full.
+  virtual Status send(const Incarnation& to, const Frame& frame) = 0;
+  virtual std::uint64_t refused() const = 0;  // messages of peers that are no workers of ours
+  virtual void wake() = 0;                    // any thread
+};
+
+// A worker's side. Keeps trying to connect, for ever.
+class WorkerLink {
+ public:
+  struct Received {
+    bool connected{};  // a new connection stands, the first or another
+    std::vector<Frame> frames;
+  };
+  static Result<std::unique_ptr<WorkerLink>> connect(const std::string& address, const Incarnation& self);
+  virtual ~WorkerLink() = default;
+
+  virtual Result<Received> receive(std::int64_t timeout_ns) = 0;
+  // kUnreachable: no connection stands, or its queue is full.
+  virtual Status send(const Frame& frame) = 0;
+  virtual void wake() = 0;  // any thread
+};
+
+// Whether only this machine can reach the address.
+bool is_loopback(const std::string& address);
+
+}  // namespace modelhop
