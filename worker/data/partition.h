@@ -26,6 +26,7 @@ class Partition {
 
 // Reads a shard's HDF5 file by its data sets' file offsets (H5Dread where the layout has none), after checking size and
 // hash. kCorrupt names the file and what differs.
-Result<std::shared_ptr<const Partition>> load_partition(const std::string& path, const Shard& shard, const Manifest& manifest);
+Result<std::shared_ptr<const Partition>> load_partition(const std::string& path, const Shard& shard,
+                                                        const Manifest& manifest);
 
 }  // namespace modelhop

@@ -1,0 +1,60 @@
+#pragma once
+// Whole files, with errors that name the file and the byte. Every function from any thread.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/status.h"
+
+namespace modelhop {
+
+// An open file descriptor, closed with its owner.
+class OpenFile {
+ public:
+  OpenFile() = default;
+  explicit OpenFile(int fd) : fd_(fd) {}
+  OpenFile(OpenFile&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  OpenFile& operator=(OpenFile&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~OpenFile();
+  int fd() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+// kNotFound where there is no such file, kEnvironment for the rest.
+Result<OpenFile> open_to_read(const std::string& path);
+Result<std::uint64_t> size_of_file(const OpenFile& file, const std::string& path);
+
+// Reads exactly out.size() bytes at `offset`; kCorrupt where the file ends before.
+Status read_at(const OpenFile& file, const std::string& path, std::uint64_t offset, std::span<std::uint8_t> out);
+
+// kCorrupt above bytes_max.
+Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max);
+
+struct FileDigest {
+  std::uint64_t size_bytes{};
+  ContentHash hash;
+};
+Result<FileDigest> digest_file(const std::string& path);
+
+// Creates `path`, which must not exist, and returns when its bytes are on disk. On an error the file is gone.
+Status write_durably(const std::string& path, std::span<const std::uint8_t> bytes);
+
+// Copies `from` to `to`, replacing it by a rename; kCorrupt, naming `from`, unless it is `expected`.
+Status copy_checked(const std::string& from, const std::string& to, const FileDigest& expected);
+
+// Makes the creation, renaming and removal of entries of `folder` durable.
+Status sync_folder(const std::string& folder);
+
+// `error`: an errno.
+Status system_error(const std::string& what, int error);
+
+}  // namespace modelhop
