@@ -160,11 +160,4 @@ Status copy_checked(const std::string& from, const std::string& to, const FileDi
   return {};
 }
 
-Status sync_folder(const std::string& folder) {
-  const OpenFile file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.fd() < 0) return system_error("cannot open '" + folder + "'", errno);
-  if (::fsync(file.fd()) != 0) return system_error("cannot sync '" + folder + "'", errno);
-  return {};
-}
-
 }  // namespace modelhop

@@ -9,6 +9,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/status.h"
+#include "common/store/files.h"
 
 namespace modelhop {
 
@@ -50,9 +51,6 @@ Status write_durably(const std::string& path, std::span<const std::uint8_t> byte
 
 // Copies `from` to `to`, replacing it by a rename; kCorrupt, naming `from`, unless it is `expected`.
 Status copy_checked(const std::string& from, const std::string& to, const FileDigest& expected);
-
-// Makes the creation, renaming and removal of entries of `folder` durable.
-Status sync_folder(const std::string& folder);
 
 // `error`: an errno.
 Status system_error(const std::string& what, int error);
