@@ -53,7 +53,8 @@ struct DatasetEntry {
 Result<std::vector<DatasetEntry>> list_datasets(const std::string& store);  // by name
 
 Result<Manifest> read_dataset(const std::string& store, const std::string& name);
-std::string dataset_folder(const std::string& store, const std::string& name);  // REQUIRES: a legal name
+Result<std::string> data_folder(const std::string& store);                              // STORE/data
+Result<std::string> dataset_folder(const std::string& store, const std::string& name);  // STORE/data/NAME
 
 // Hashes every file again and opens it. kCorrupt: the message has a line for each bad file.
 Status verify_dataset(const std::string& store, const std::string& name);

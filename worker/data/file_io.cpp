@@ -17,11 +17,11 @@ namespace {
 constexpr std::size_t kPieceBytes = 1 << 20;  // of a file that is hashed or copied
 
 // The bytes read, fewer than out.size() only at the end of the file.
-Result<std::size_t> read_some(const OpenFile& file, const std::string& path, std::uint64_t offset,
+Result<std::size_t> read_some(const File& file, const std::string& path, std::uint64_t offset,
                               std::span<std::uint8_t> out) {
   std::size_t done = 0;
   while (done < out.size()) {
-    const ssize_t count = ::pread(file.fd(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    const ssize_t count = ::pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return system_error("cannot read '" + path + "' at byte " + std::to_string(offset + done), errno);
     if (count == 0) break;
@@ -30,12 +30,11 @@ Result<std::size_t> read_some(const OpenFile& file, const std::string& path, std
   return done;
 }
 
-Status write_all(const OpenFile& file, const std::string& path, std::uint64_t offset,
-                 std::span<const std::uint8_t> bytes) {
+Status write_at(const File& file, const std::string& path, std::uint64_t offset, std::span<const std::uint8_t> bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     const std::size_t piece = std::min<std::size_t>(bytes.size() - done, 64 * kPieceBytes);
-    const ssize_t count = ::pwrite(file.fd(), bytes.data() + done, piece, static_cast<off_t>(offset + done));
+    const ssize_t count = ::pwrite(file.get(), bytes.data() + done, piece, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return system_error("cannot write '" + path + "' at byte " + std::to_string(offset + done), errno);
     done += static_cast<std::size_t>(count);
@@ -60,7 +59,7 @@ class Unfinished {
 
 // One pass over the file, a piece at a time.
 template <class Take>
-Result<FileDigest> for_each_piece(const OpenFile& file, const std::string& path, Take take) {
+Result<FileDigest> for_each_piece(const File& file, const std::string& path, Take take) {
   FileDigest digest;
   Hasher hasher;
   std::vector<std::uint8_t> piece(kPieceBytes);
@@ -78,30 +77,26 @@ Result<FileDigest> for_each_piece(const OpenFile& file, const std::string& path,
 
 }  // namespace
 
-OpenFile::~OpenFile() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Status system_error(const std::string& what, int error) {
   const std::string why = std::generic_category().message(error);
   if (error == ENOENT || error == ENOTDIR) return not_found(what + ": " + why);
   return environment(what + ": " + why);
 }
 
-Result<OpenFile> open_to_read(const std::string& path) {
-  OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd() < 0) return system_error("cannot open '" + path + "'", errno);
+Result<File> open_to_read(const std::string& path) {
+  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return system_error("cannot open '" + path + "'", errno);
   return file;
 }
 
-Result<std::uint64_t> size_of_file(const OpenFile& file, const std::string& path) {
+Result<std::uint64_t> size_of_file(const File& file, const std::string& path) {
   struct stat info {};
-  if (::fstat(file.fd(), &info) != 0) return system_error("cannot stat '" + path + "'", errno);
+  if (::fstat(file.get(), &info) != 0) return system_error("cannot stat '" + path + "'", errno);
   if (!S_ISREG(info.st_mode)) return invalid("'" + path + "' is not a file");
   return static_cast<std::uint64_t>(info.st_size);
 }
 
-Status read_at(const OpenFile& file, const std::string& path, std::uint64_t offset, std::span<std::uint8_t> out) {
+Status read_at(const File& file, const std::string& path, std::uint64_t offset, std::span<std::uint8_t> out) {
   ASSIGN_OR_RETURN(const std::size_t count, read_some(file, path, offset, out));
   if (count == out.size()) return {};
   return corrupt("'" + path + "' ends at byte " + std::to_string(offset + count) + ", " +
@@ -109,7 +104,7 @@ Status read_at(const OpenFile& file, const std::string& path, std::uint64_t offs
 }
 
 Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max) {
-  ASSIGN_OR_RETURN(const OpenFile file, open_to_read(path));
+  ASSIGN_OR_RETURN(const File file, open_to_read(path));
   ASSIGN_OR_RETURN(const std::uint64_t size, size_of_file(file, path));
   if (size > bytes_max) {
     return corrupt("'" + path + "' has " + std::to_string(size) + " bytes, more than the limit of " +
@@ -121,35 +116,35 @@ Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max) 
 }
 
 Result<FileDigest> digest_file(const std::string& path) {
-  ASSIGN_OR_RETURN(const OpenFile file, open_to_read(path));
+  ASSIGN_OR_RETURN(const File file, open_to_read(path));
   ASSIGN_OR_RETURN([[maybe_unused]] const std::uint64_t size, size_of_file(file, path));
   return for_each_piece(file, path, [](std::uint64_t, std::span<const std::uint8_t>) { return Status(); });
 }
 
 Status write_durably(const std::string& path, std::span<const std::uint8_t> bytes) {
-  const OpenFile file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (file.fd() < 0) return system_error("cannot create '" + path + "'", errno);
+  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (file.get() < 0) return system_error("cannot create '" + path + "'", errno);
   Unfinished unfinished(path);
-  RETURN_IF_ERROR(write_all(file, path, 0, bytes));
-  if (::fsync(file.fd()) != 0) return system_error("cannot sync '" + path + "'", errno);
+  RETURN_IF_ERROR(write_at(file, path, 0, bytes));
+  if (::fsync(file.get()) != 0) return system_error("cannot sync '" + path + "'", errno);
   unfinished.finished();
   return {};
 }
 
 Status copy_checked(const std::string& from, const std::string& to, const FileDigest& expected) {
-  ASSIGN_OR_RETURN(const OpenFile source, open_to_read(from));
+  ASSIGN_OR_RETURN(const File source, open_to_read(from));
   ASSIGN_OR_RETURN(const std::uint64_t size, size_of_file(source, from));
   if (size != expected.size_bytes) {
     return corrupt("'" + from + "' has " + std::to_string(size) + " bytes, its manifest says " +
                    std::to_string(expected.size_bytes));
   }
   const std::string temp = to + ".part";
-  const OpenFile copy(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (copy.fd() < 0) return system_error("cannot create '" + temp + "'", errno);
+  const File copy(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (copy.get() < 0) return system_error("cannot create '" + temp + "'", errno);
   Unfinished unfinished(temp);
   ASSIGN_OR_RETURN(const FileDigest digest,
                    for_each_piece(source, from, [&](std::uint64_t offset, std::span<const std::uint8_t> bytes) {
-                     return write_all(copy, temp, offset, bytes);
+                     return write_at(copy, temp, offset, bytes);
                    }));
   if (digest.size_bytes != expected.size_bytes || digest.hash != expected.hash) {
     return corrupt("'" + from + "' has the hash " + to_string(digest.hash) + ", its manifest says " +

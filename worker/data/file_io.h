@@ -13,29 +13,12 @@
 
 namespace modelhop {
 
-// An open file descriptor, closed with its owner.
-class OpenFile {
- public:
-  OpenFile() = default;
-  explicit OpenFile(int fd) : fd_(fd) {}
-  OpenFile(OpenFile&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  OpenFile& operator=(OpenFile&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~OpenFile();
-  int fd() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
-
 // kNotFound where there is no such file, kEnvironment for the rest.
-Result<OpenFile> open_to_read(const std::string& path);
-Result<std::uint64_t> size_of_file(const OpenFile& file, const std::string& path);
+Result<File> open_to_read(const std::string& path);
+Result<std::uint64_t> size_of_file(const File& file, const std::string& path);
 
 // Reads exactly out.size() bytes at `offset`; kCorrupt where the file ends before.
-Status read_at(const OpenFile& file, const std::string& path, std::uint64_t offset, std::span<std::uint8_t> out);
+Status read_at(const File& file, const std::string& path, std::uint64_t offset, std::span<std::uint8_t> out);
 
 // kCorrupt above bytes_max.
 Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max);

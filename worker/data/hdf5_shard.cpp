@@ -1,12 +1,10 @@
 #include "worker/data/hdf5_shard.h"
 
 #include <hdf5.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <mutex>
-#include <span>
+#include <utility>
 
 #include "common/base/check.h"
 #include "worker/data/column.h"
@@ -35,12 +33,6 @@ class Handle {
   Handle& operator=(const Handle&) = delete;
   ~Handle() {
     if (id_ >= 0) close_(id_);
-  }
-  // Closes now; false: HDF5 could not.
-  bool close() {
-    const hid_t id = id_;
-    id_ = -1;
-    return close_(id) >= 0;
   }
   bool ok() const { return id_ >= 0; }
   hid_t id() const { return id_; }
@@ -93,59 +85,67 @@ std::vector<hsize_t> dimensions(const Column& column, std::uint64_t rows) {
   return sizes;
 }
 
-Result<std::vector<std::uint64_t>> write_layout(const std::string& path, const std::vector<Column>& columns,
-                                                std::uint64_t rows) {
-  const Session session;
-  const auto failed = [](const std::string& what) { return environment("HDF5 cannot lay out a shard: " + what); };
-  Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
-  if (!file.ok()) return failed("create");
-  std::vector<std::uint64_t> offsets;
-  for (const Column& column : columns) {
-    const std::vector<hsize_t> sizes = dimensions(column, rows);
-    const Handle type(make_type(column.dtype), H5Tclose);
-    const Handle space(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose);
-    const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-    if (!type.ok() || !space.ok() || !create.ok() || H5Pset_layout(create.id(), H5D_CONTIGUOUS) < 0 ||
-        H5Pset_alloc_time(create.id(), H5D_ALLOC_TIME_EARLY) < 0 ||
-        H5Pset_fill_time(create.id(), H5D_FILL_TIME_NEVER) < 0 || H5Pset_obj_track_times(create.id(), false) < 0) {
-      return failed("describe column " + column.name);
-    }
-    const Handle dataset(
-        H5Dcreate2(file.id(), column.name.c_str(), type.id(), space.id(), H5P_DEFAULT, create.id(), H5P_DEFAULT),
-        H5Dclose);
-    if (!dataset.ok()) return failed("create column " + column.name);
-    const haddr_t offset = H5Dget_offset(dataset.id());
-    if (offset == HADDR_UNDEF) return failed("place column " + column.name);
-    offsets.push_back(offset);
+// Creates the data set and returns where its rows will stand.
+Result<std::uint64_t> place_column(hid_t file, const Column& column, std::uint64_t rows) {
+  const auto failed = [&](const char* what) {
+    return environment("HDF5 cannot " + std::string(what) + " column " + column.name + " of a shard");
+  };
+  const std::vector<hsize_t> sizes = dimensions(column, rows);
+  const Handle type(make_type(column.dtype), H5Tclose);
+  const Handle space(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose);
+  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  if (!type.ok() || !space.ok() || !create.ok() || H5Pset_layout(create.id(), H5D_CONTIGUOUS) < 0 ||
+      H5Pset_alloc_time(create.id(), H5D_ALLOC_TIME_EARLY) < 0 ||
+      H5Pset_fill_time(create.id(), H5D_FILL_TIME_NEVER) < 0 || H5Pset_obj_track_times(create.id(), false) < 0) {
+    return failed("describe");
   }
-  if (!file.close()) return failed("close");
-  return offsets;
+  const Handle dataset(
+      H5Dcreate2(file, column.name.c_str(), type.id(), space.id(), H5P_DEFAULT, create.id(), H5P_DEFAULT), H5Dclose);
+  if (!dataset.ok()) return failed("create");
+  const haddr_t offset = H5Dget_offset(dataset.id());
+  if (offset == HADDR_UNDEF) return failed("place");
+  return offset;
 }
 
 }  // namespace
 
-Result<ShardImage> make_shard_image(const std::vector<Column>& columns, std::uint64_t rows) {
-  // HDF5 writes its few kilobytes of structure into a file in memory that is sparse where the rows will be.
-  const OpenFile file(::memfd_create("shard", MFD_CLOEXEC));
-  if (file.fd() < 0) return system_error("cannot make a file in memory", errno);
-  const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
-  ShardImage image;
-  ASSIGN_OR_RETURN(image.offsets, write_layout(path, columns, rows));
-  ASSIGN_OR_RETURN(const std::uint64_t size, size_of_file(file, path));
-  image.bytes.resize(size);
-  std::uint64_t at = 0;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> holes;  // offset, size
+ShardImage::ShardImage(ShardImage&& other) noexcept
+    : file_(std::exchange(other.file_, -1)), bytes_(other.bytes_), columns_(std::move(other.columns_)) {}
+
+ShardImage::~ShardImage() {
+  if (file_ < 0) return;
+  const Session session;
+  H5Fclose(file_);
+}
+
+Result<ShardImage> ShardImage::make(const std::vector<Column>& columns, std::uint64_t rows) {
+  constexpr std::size_t kGrowBytes = 1 << 20;
+  std::vector<std::uint64_t> offsets;
+  ShardImage image;  // before the session: its destructor takes the lock too
+  const Session session;
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  if (!access.ok() || H5Pset_fapl_core(access.id(), kGrowBytes, false) < 0) return environment("HDF5 cannot start");
+  image.file_ = H5Fcreate("shard", H5F_ACC_TRUNC, H5P_DEFAULT, access.id());  // in memory: the name is never used
+  if (image.file_ < 0) return environment("HDF5 cannot make a file in memory");
+  for (const Column& column : columns) {
+    ASSIGN_OR_RETURN(const std::uint64_t offset, place_column(image.file_, column, rows));
+    offsets.push_back(offset);
+  }
+  void** memory = nullptr;
+  if (H5Fflush(image.file_, H5F_SCOPE_GLOBAL) < 0 ||
+      H5Fget_vfd_handle(image.file_, access.id(), reinterpret_cast<void**>(&memory)) < 0) {
+    return environment("no memory for a shard of " + std::to_string(rows) + " rows; more --partitions make it smaller");
+  }
+  const ssize_t size = H5Fget_file_image(image.file_, nullptr, 0);
+  if (size <= 0) return environment("HDF5 does not tell a shard's size");
+  image.bytes_ = {static_cast<std::uint8_t*>(*memory), static_cast<std::size_t>(size)};
   for (std::size_t i = 0; i < columns.size(); ++i) {
     std::uint64_t bytes = 0;
     CHECK(column_bytes(columns[i], rows, bytes));
-    holes.emplace_back(image.offsets[i], bytes);
-  }
-  std::sort(holes.begin(), holes.end());
-  holes.emplace_back(size, 0);
-  for (const auto& [offset, bytes] : holes) {
-    if (offset < at || bytes > size - offset) return environment("HDF5 placed a column outside of its shard");
-    RETURN_IF_ERROR(read_at(file, path, at, std::span(image.bytes).subspan(at, offset - at)));
-    at = offset + bytes;
+    if (offsets[i] > image.bytes_.size() || bytes > image.bytes_.size() - offsets[i]) {
+      return environment("HDF5 placed column " + columns[i].name + " outside of its shard");
+    }
+    image.columns_.push_back(image.bytes_.subspan(offsets[i], bytes));
   }
   return image;
 }

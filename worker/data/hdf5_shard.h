@@ -4,6 +4,7 @@
 // Format: docs/formats.md, "Manifest and data set".
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,14 +13,24 @@
 
 namespace modelhop {
 
-// A whole shard file in memory, its data still zero: the columns go to their offsets, then the bytes to disk. So the
-// bytes are written (and a full disk met) by our own code, and hashed without reading them again.
-struct ShardImage {
-  std::vector<std::uint8_t> bytes;
-  std::vector<std::uint64_t> offsets;  // by column
+// A whole shard file in memory, its rows still zero: they go to column(), then bytes() to disk. So our own code writes
+// (and meets a full disk), and hashes without reading again; HDF5 never sees an error it could trip over at its exit.
+// Equal arguments give equal bytes: HDF5 keeps no times in it. Threads: one at a time.
+class ShardImage {
+ public:
+  static Result<ShardImage> make(const std::vector<Column>& columns, std::uint64_t rows);
+  ShardImage(ShardImage&& other) noexcept;
+  ShardImage& operator=(ShardImage&&) = delete;
+  ~ShardImage();
+  std::span<std::uint8_t> bytes() { return bytes_; }
+  std::span<std::uint8_t> column(std::size_t index) { return columns_[index]; }
+
+ private:
+  ShardImage() = default;
+  std::int64_t file_ = -1;  // HDF5's handle, which owns the memory
+  std::span<std::uint8_t> bytes_;
+  std::vector<std::span<std::uint8_t>> columns_;
 };
-// Equal arguments give equal bytes: HDF5 keeps no times in it.
-Result<ShardImage> make_shard_image(const std::vector<Column>& columns, std::uint64_t rows);
 
 // Where a column's rows stand in the file; none where the layout is chunked or compact.
 struct ColumnPlace {

@@ -30,7 +30,7 @@ Result<std::shared_ptr<const Partition>> load_partition(const std::string& path,
   // The hash first: nothing below has to withstand damaged bytes.
   RETURN_IF_ERROR(check_digest(path, shard));
   ASSIGN_OR_RETURN(const std::vector<ColumnPlace> places, find_columns(path, manifest.columns, shard.rows));
-  ASSIGN_OR_RETURN(const OpenFile file, open_to_read(path));
+  ASSIGN_OR_RETURN(const File file, open_to_read(path));
   std::vector<std::vector<std::uint8_t>> data;
   for (std::size_t i = 0; i < places.size(); ++i) {
     const Column& column = manifest.columns[i];
@@ -44,6 +44,8 @@ Result<std::shared_ptr<const Partition>> load_partition(const std::string& path,
     }
   }
   if (manifest.target == TargetKind::kClasses) {
+    if (data[1].size() != shard.rows * size_of(manifest.y().dtype))
+      return corrupt("'" + path + "': a class is one number");
     // A label outside of the classes would be an index outside of the model's output.
     ASSIGN_OR_RETURN(const LabelRange labels, label_range(manifest.y().dtype, data[1]));
     if (labels.min < 0 || static_cast<std::uint64_t>(labels.max) >= manifest.classes) {
