@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "search/search.h"
+#include "search/seam/search.h"
 
 namespace modelhop {
 

@@ -11,7 +11,7 @@
 
 #include "common/spec/spec.h"
 #include "common/wire/records.h"
-#include "search/search.h"
+#include "search/seam/search.h"
 
 namespace modelhop {
 

@@ -1,6 +1,6 @@
 #pragma once
 // Search algorithms: which configurations to train, and how far. Pure: no I/O, clock or generator state.
-// One folder an algorithm; search/registry.h lists them.
+// One folder an algorithm; search/registry.h lists them. Below them, so that each may include it.
 #include <cstdint>
 #include <memory>
 #include <span>
