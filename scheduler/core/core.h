@@ -27,8 +27,9 @@ struct CoreHooks {
   std::function<Result<std::shared_ptr<const Spec>>(std::string_view expanded)> load_spec;
   std::function<Result<std::unique_ptr<Search>>(std::shared_ptr<const Spec> spec, std::uint64_t partitions)>
       make_search;
+  std::function<std::string(const Spec& spec, const Params& params)> recipe;  // of one trial, as its workers get it
 };
-CoreHooks default_hooks();  // restore_spec() and find_search(spec.algorithm)
+CoreHooks default_hooks();  // restore_spec(), find_search(spec.algorithm), recipe_json()
 
 // What one experiment's slots did so far, live. slot_ns sums to slot_time_ns; an open lease counts as train.
 struct LiveAccounting {
@@ -70,8 +71,9 @@ class Core {
   std::string snapshot() const;  // canonical JSON of the durable state: equal states give equal bytes
   std::vector<std::string> check_invariants() const;
 
+  struct Impl;  // scheduler/core's own
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

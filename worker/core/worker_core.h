@@ -14,6 +14,9 @@
 
 namespace modelhop {
 
+// Undismissed reports kept. One lease at a time means one or two; past this the oldest's lease has long been given up.
+inline constexpr std::size_t kReportsWaitingMax = 64;
+
 struct WorkerConfig {
   std::string name;
   Incarnation incarnation;
@@ -96,7 +99,7 @@ class WorkerCore {
   std::optional<RunUnit> next_;   // waits for running_ to stop
   std::vector<Waiting> reports_;  // undismissed, oldest first
   bool started_{}, welcomed_{}, draining_{}, left_{};
-  Instant heard_at_, hello_at_, heartbeat_at_, drain_until_;
+  Instant heard_at_, hello_at_, heartbeat_at_, drain_until_;  // heard, said, due, due
   std::string drain_reason_;
 };
 

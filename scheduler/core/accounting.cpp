@@ -1,0 +1,183 @@
+// Where slot time goes. Idle time is summed as it passes, by the cause that all idle slots of a kind share; a lease's
+// time is split when it ends, by what its worker measured. So slot_ns sums to slots x time exactly.
+#include <algorithm>
+
+#include "scheduler/core/impl.h"
+#include "scheduler/core/tables.h"
+
+namespace modelhop {
+namespace {
+
+std::uint64_t& at(CauseTimes& times, Cause cause) { return times[static_cast<std::size_t>(cause)]; }
+
+void split(CauseTimes& sums, std::uint64_t lasted_ns, LeaseOutcome outcome, const UnitTimes& t) {
+  if (outcome == LeaseOutcome::kReleased) {
+    at(sums, Cause::kFailure) += lasted_ns;
+    return;
+  }
+  const auto take = [&](Cause cause, std::uint64_t ns) {
+    const std::uint64_t taken = std::min(ns, lasted_ns);
+    at(sums, cause) += taken;
+    lasted_ns -= taken;
+  };
+  take(Cause::kTrain, t.train_ns);
+  take(Cause::kEvaluate, t.evaluate_ns);
+  take(Cause::kLoad, t.load_ns);
+  take(Cause::kSave, t.save_ns);
+  take(Cause::kHop, t.hop_ns);
+  take(Cause::kHop, lasted_ns);  // messages and the journal: getting a trial onto a worker
+}
+
+std::uint64_t since_ms(WallMs from, WallMs to) {
+  return to > from ? static_cast<std::uint64_t>(to.value - from.value) : 0;
+}
+
+}  // namespace
+
+void Core::Impl::advance_accounts(Instant to) {
+  const auto passed_ns = static_cast<std::uint64_t>(to - now);
+  now = to;
+  if (passed_ns == 0) return;
+  for (const ExperimentId id : index.live) {
+    ExperimentLive& account = live_of(id);
+    if (!account.accounting) continue;
+    for (std::size_t cause = 0; cause < kCauses; ++cause)
+      account.sums.slot_ns[cause] += account.idle[cause] * passed_ns;
+    account.sums.slot_time_ns += account.slots_now * passed_ns;
+  }
+}
+
+Cause Core::Impl::idle_cause(const ExperimentRow& experiment) const {
+  const ExperimentIndex& ix = index_of(experiment.id);
+  if (wants_yield(experiment)) return Cause::kPaused;
+  if (ix.waiting_count > 0) return Cause::kConflict;
+  if (experiment.search_done) return Cause::kTail;
+  const auto& most = experiment.spec->max_concurrent_trials;
+  return most && ix.live >= *most ? Cause::kLimit : Cause::kSearch;
+}
+
+Cause Core::Impl::slot_cause(const WorkerRow& row, const ExperimentRow& experiment) const {
+  const ExperimentId leased = index.slots[row.id.value - 1].experiment;
+  if (leased) return leased == experiment.id ? Cause::kTrain : Cause::kLimit;
+  if (!row.present) return Cause::kFailure;
+  const bool bound = experiment.spec->reproducibility == Reproducibility::kRerun && experiment.profile;
+  if (bound && experiment.profile != row.profile) return Cause::kProfile;
+  return idle_cause(experiment);
+}
+
+void Core::Impl::count_idle() {
+  for (const ExperimentId id : index.live) {
+    ExperimentLive& account = live_of(id);
+    if (!account.accounting) continue;
+    const ExperimentRow& experiment = *find_experiment(id);
+    account.idle = {};
+    account.slots_now = 0;
+    for (const WorkerRow& row : state.workers) {
+      if (!eligible(row)) continue;
+      ++account.slots_now;
+      if (index.slots[row.id.value - 1].experiment == id) continue;  // split when the lease ends
+      ++account.idle[static_cast<std::size_t>(slot_cause(row, experiment))];
+    }
+  }
+}
+
+void Core::Impl::account_lease(ExperimentRow& experiment, const LeaseRow& lease) {
+  SlotLive& slot = slots[lease.worker.value - 1];
+  split(live_of(experiment.id).sums.slot_ns, static_cast<std::uint64_t>(now - slot.since), lease.outcome, lease.times);
+  slot.since = now;
+}
+
+void Core::Impl::recover_account(ExperimentRow& experiment) {
+  ExperimentLive& account = live_of(experiment.id);
+  const std::uint64_t lasted_ms = since_ms(experiment.created_at, state.at);
+  if (const auto& budget = experiment.spec->time_budget_ms) {
+    account.stop_at = now + static_cast<std::int64_t>(*budget - std::min(*budget, lasted_ms)) * kMillisecond;
+  }
+  if (experiment.started_at == WallMs{}) return;
+  account.accounting = true;
+  account.started = now;
+  account.elapsed_before_ns = since_ms(experiment.started_at, state.at) * kMillisecond;
+  for (const LeaseRow& lease : experiment.leases) {
+    const bool open = lease.outcome == LeaseOutcome::kOpen;
+    const std::uint64_t ns = since_ms(lease.from, open ? state.at : lease.to) * kMillisecond;
+    if (open) at(account.sums.slot_ns, Cause::kTrain) += ns;
+    if (!open) split(account.sums.slot_ns, ns, lease.outcome, lease.times);
+    account.sums.slot_time_ns += ns;
+  }
+  // Why slots were idle in earlier boots is not recorded: the crash lost it.
+  const auto here = static_cast<std::uint64_t>(
+      std::count_if(state.workers.begin(), state.workers.end(), [](const WorkerRow& w) { return w.present; }));
+  const std::uint64_t slots_ns = here * account.elapsed_before_ns;
+  if (slots_ns > account.sums.slot_time_ns) {
+    at(account.sums.slot_ns, Cause::kFailure) += slots_ns - account.sums.slot_time_ns;
+    account.sums.slot_time_ns = slots_ns;
+  }
+}
+
+std::uint64_t Core::Impl::bound_ns(const ExperimentRow& experiment) const {
+  const ExperimentIndex& ix = index_of(experiment.id);
+  std::uint64_t bound = 0;
+  for (const std::uint64_t ns : ix.trial_busy_ns) bound = std::max(bound, ns);
+  const Holders& holders = state.datasets.find(experiment.dataset)->second.holders;
+  std::vector<std::uint64_t> loads(state.workers.size());
+  for (std::size_t p = 0; p < ix.partition_busy_ns.size() && p < holders.size(); ++p) {
+    for (const WorkerId id : holders[p]) loads[id.value - 1] += ix.partition_busy_ns[p] / holders[p].size();
+  }
+  for (const std::uint64_t ns : loads) bound = std::max(bound, ns);
+  return bound;
+}
+
+LiveAccounting Core::Impl::accounting(ExperimentId id, Instant to) const {
+  LiveAccounting result;
+  const ExperimentRow* experiment = find_experiment(id);
+  if (experiment == nullptr) return result;
+  if (experiment->ended()) {
+    for (std::size_t i = 0; i < kCauses; ++i) {
+      const auto ms = experiment->slot_ms.find(to_string(static_cast<Cause>(i)));
+      result.slot_ns[i] = ms == experiment->slot_ms.end() ? 0 : ms->second * kMillisecond;
+      result.slot_time_ns += result.slot_ns[i];
+    }
+    result.elapsed_ns =
+        experiment->started_at == WallMs{} ? 0 : since_ms(experiment->started_at, experiment->ended_at) * kMillisecond;
+    result.bound_ns = experiment->bound_ms * kMillisecond;
+    return result;
+  }
+  if (id.value > experiments.size()) return result;  // replayed, not served
+  const ExperimentLive& account = experiments[id.value - 1];
+  if (!account.accounting) return result;
+  result = account.sums;
+  const auto passed_ns = static_cast<std::uint64_t>(std::max(to, now) - now);
+  for (std::size_t cause = 0; cause < kCauses; ++cause) result.slot_ns[cause] += account.idle[cause] * passed_ns;
+  result.slot_time_ns += account.slots_now * passed_ns;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (index.slots[i].experiment == id)
+      at(result.slot_ns, Cause::kTrain) += static_cast<std::uint64_t>(std::max(to, now) - slots[i].since);
+  }
+  result.elapsed_ns = account.elapsed_before_ns + static_cast<std::uint64_t>(std::max(to, now) - account.started);
+  result.bound_ns = bound_ns(*experiment);
+  return result;
+}
+
+std::vector<Core::SlotStatus> Core::Impl::slot_statuses(Instant) const {
+  std::vector<SlotStatus> result;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const WorkerRow& row = state.workers[i];
+    if (!eligible(row)) continue;
+    SlotStatus status;
+    status.worker = row.id;
+    status.connected = row.present;
+    status.cause = Cause::kTail;
+    status.since = slots[i].since;
+    const ExperimentId leased = index.slots[i].experiment;
+    status.experiment = leased ? leased : index.live.empty() ? ExperimentId{} : index.live.front();
+    if (status.experiment) status.cause = slot_cause(row, *find_experiment(status.experiment));
+    if (leased) {
+      status.unit = find_experiment(leased)->leases[index.slots[i].lease].unit;
+      status.progress = slots[i].progress;
+    }
+    result.push_back(status);
+  }
+  return result;
+}
+
+}  // namespace modelhop

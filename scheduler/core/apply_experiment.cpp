@@ -1,0 +1,186 @@
+// apply(): experiments, trials and their states.
+#include <algorithm>
+#include <cmath>
+
+#include "common/base/limits.h"
+#include "scheduler/core/impl.h"
+#include "scheduler/core/misfit.h"
+#include "scheduler/core/tables.h"
+
+namespace modelhop {
+namespace {
+
+TrialEnd end_of(TrialState state) {
+  switch (state) {
+    case TrialState::kCompleted:
+      return TrialEnd::kCompleted;
+    case TrialState::kStopped:
+      return TrialEnd::kStopped;
+    case TrialState::kFailed:
+      return TrialEnd::kFailed;
+    case TrialState::kInvalid:
+      return TrialEnd::kInvalid;
+    default:
+      return TrialEnd::kCanceled;
+  }
+}
+
+TrialRow* find_trial(ExperimentRow& experiment, TrialId id) {
+  return id.value - 1 < experiment.trials.size() ? &experiment.trials[id.value - 1] : nullptr;
+}
+
+}  // namespace
+
+Status Core::Impl::on(const ExperimentCreated& record, WallMs at) {
+  REFUSE_IF(record.experiment.value != state.experiments.size() + 1,
+            to_string(record.experiment) + " is not the next experiment");
+  const auto dataset = state.datasets.find(record.dataset);
+  REFUSE_IF(dataset == state.datasets.end() || dataset->second.info.identity != record.dataset_identity,
+            "the data set " + record.dataset + " is not registered with this identity");
+  REFUSE_IF(!record.idempotency_key.empty() && index.keys.contains(record.idempotency_key),
+            "its idempotency key was used");
+  std::shared_ptr<const Spec> spec = fresh_spec;
+  if (spec == nullptr) {
+    ASSIGN_OR_RETURN(spec, hooks.load_spec(record.spec_expanded));
+  }
+  const auto partitions = static_cast<std::uint32_t>(dataset->second.holders.size());
+  ASSIGN_OR_RETURN(std::unique_ptr<Search> search, hooks.make_search(spec, partitions));
+  ExperimentRow row;
+  row.id = record.experiment;
+  row.spec = std::move(spec);
+  row.spec_sent = record.spec_sent;
+  row.dataset = record.dataset;
+  row.idempotency_key = record.idempotency_key;
+  row.dataset_identity = record.dataset_identity;
+  row.partitions = partitions;
+  row.search = std::move(search);
+  row.created_at = at;
+  state.experiments.push_back(std::move(row));
+  ExperimentIndex& ix = index.experiments.emplace_back();
+  ix.waiting.resize(partitions);
+  ix.partition_busy_ns.resize(partitions);
+  ix.dataset = &index.datasets[record.dataset];
+  index.live.push_back(record.experiment);
+  if (!record.idempotency_key.empty()) index.keys.emplace(record.idempotency_key, record.experiment);
+  return {};
+}
+
+Status Core::Impl::on(const ExperimentStateChanged& record, WallMs at) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  REFUSE_IF(row == nullptr, "there is no " + to_string(record.experiment));
+  REFUSE_IF(
+      !has_edge(kExperimentEdges, row->state, record.state),
+      to_string(record.experiment) + " goes not from " + to_string(row->state) + " to " + to_string(record.state));
+  ExperimentIndex& ix = index_of(record.experiment);
+  const bool ends = record.state >= ExperimentState::kCompleted;
+  REFUSE_IF(ends && (ix.leased != 0 || ix.live != 0), to_string(record.experiment) + " still has trials that live");
+  if (record.state == ExperimentState::kDeleted) {
+    for (const TrialRow& trial : row->trials) {
+      REFUSE_IF(!trial.stored.empty(), to_string(row->id, trial.id) + " still has states in the store");
+    }
+    row->trials.clear();
+    row->units.clear();
+    row->leases.clear();
+    row->search.reset();
+    ix.trial_busy_ns.clear();
+    ix.ended_best_first.clear();
+  } else if (ends) {
+    row->ended_at = at;
+    row->slot_ms = record.slot_ms;
+    row->bound_ms = record.bound_ms;
+    index.live.erase(std::lower_bound(index.live.begin(), index.live.end(), record.experiment));
+  }
+  row->state = record.state;
+  row->reason = record.reason;
+  return {};
+}
+
+Status Core::Impl::on(const TrialCreated& record, WallMs at) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  REFUSE_IF(row == nullptr || row->ended(), to_string(record.experiment) + " does not run");
+  REFUSE_IF(record.trial.value != row->trials.size() + 1 || row->trials.size() >= kTrialsMax,
+            to_string(record.experiment, record.trial) + " is not the next trial");
+  REFUSE_IF(record.offset >= row->partitions || record.target_visits == 0, "it has no such offset or target");
+  TrialRow trial;
+  trial.id = record.trial;
+  trial.params = record.params;
+  trial.origin = record.origin;
+  trial.offset = record.offset;
+  trial.target_visits = record.target_visits;
+  trial.head.experiment = record.experiment;
+  trial.head.trial = record.trial;
+  trial.created_at = at;
+  row->trials.push_back(std::move(trial));
+  ExperimentIndex& ix = index_of(record.experiment);
+  ix.trial_busy_ns.push_back(0);
+  ++ix.live;
+  set_waiting(*row, row->trials.back(), true);
+  row->search->apply(SearchTrialCreated{record.trial, record.params, record.target_visits, record.origin});
+  return {};
+}
+
+Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  REFUSE_IF(trial == nullptr || !live(trial->state), to_string(record.experiment, record.trial) + " does not live");
+  REFUSE_IF(record.visits != trial->visits || record.state != trial->head || std::isnan(record.value) ||
+                (!trial->milestones.empty() && trial->milestones.back().visits >= record.visits),
+            to_string(record.experiment, record.trial) + " has no such milestone");
+  trial->milestones.push_back({record.visits, record.value, record.validation, record.train, record.state, at});
+  trial->train_since_milestone.clear();
+  row->search->apply(SearchEvaluated{record.trial, record.visits, record.value});
+  return {};
+}
+
+Status Core::Impl::on(const TrialEnded& record, WallMs at) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  REFUSE_IF(trial == nullptr, "there is no " + to_string(record.experiment, record.trial));
+  REFUSE_IF(live(record.how) || !has_edge(kTrialEdges, trial->state, record.how),
+            to_string(record.experiment, record.trial) + " goes not from " + to_string(trial->state) + " to " +
+                to_string(record.how));
+  REFUSE_IF(trial->unit && row->units[trial->unit.value - 1].state == UnitState::kLeased,
+            to_string(record.experiment, record.trial) + " has a lease");
+  REFUSE_IF(record.how == TrialState::kCompleted && trial->visits != trial->target_visits,
+            to_string(record.experiment, record.trial) + " has not all its visits");
+  set_waiting(*row, *trial, false);
+  trial->state = record.how;
+  trial->reason = record.reason;
+  trial->ended_at = at;
+  ExperimentIndex& ix = index_of(record.experiment);
+  --ix.live;
+  if (record.how == TrialState::kFailed || record.how == TrialState::kInvalid) ++ix.failed;
+  if (const Milestone* milestone = counted_milestone(*row->spec, *trial)) {
+    const auto worse = [&](double value, TrialId id) {
+      const double other = counted_milestone(*row->spec, row->trials[id.value - 1])->value;
+      return better(*row->spec, value, other) || (value == other && trial->id < id);
+    };
+    ix.ended_best_first.insert(
+        std::upper_bound(ix.ended_best_first.begin(), ix.ended_best_first.end(), milestone->value, worse), trial->id);
+  }
+  row->search->apply(SearchTrialEnded{record.trial, end_of(record.how)});
+  return {};
+}
+
+Status Core::Impl::on(const StateDeleteIntended& record, WallMs) {
+  ExperimentRow* row = find_experiment(record.state.experiment);
+  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.state.trial);
+  REFUSE_IF(trial == nullptr, "there is no " + to_string(record.state.experiment, record.state.trial));
+  const auto stored = std::find(trial->stored.begin(), trial->stored.end(), record.state);
+  REFUSE_IF(stored == trial->stored.end(), "the state is not in the store");
+  REFUSE_IF(live(trial->state) && record.state == trial->head, "the trial goes on from this state");
+  trial->stored.erase(stored);
+  row->deleting.push_back(record.state);
+  return {};
+}
+
+Status Core::Impl::on(const StateDeleted& record, WallMs) {
+  ExperimentRow* row = find_experiment(record.state.experiment);
+  REFUSE_IF(row == nullptr, "there is no " + to_string(record.state.experiment));
+  const auto deleting = std::find(row->deleting.begin(), row->deleting.end(), record.state);
+  REFUSE_IF(deleting == row->deleting.end(), "the deletion was not intended");
+  row->deleting.erase(deleting);
+  return {};
+}
+
+}  // namespace modelhop

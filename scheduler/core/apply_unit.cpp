@@ -1,0 +1,204 @@
+// apply(): leases and what comes of them.
+#include <algorithm>
+
+#include "scheduler/core/impl.h"
+#include "scheduler/core/misfit.h"
+#include "scheduler/core/tables.h"
+
+namespace modelhop {
+namespace {
+
+void add_sums(std::vector<Sum>& to, const std::vector<Sum>& from) {
+  for (const Sum& sum : from) {
+    const auto same = std::find_if(to.begin(), to.end(), [&](const Sum& s) { return s.name == sum.name; });
+    if (same == to.end()) {
+      to.push_back(sum);
+    } else {
+      same->total += sum.total;
+      same->weight += sum.weight;
+    }
+  }
+}
+
+std::uint64_t visits_of(const ExperimentRow& experiment, const StateRef& state) {
+  return std::uint64_t{state.at.epoch} * experiment.partitions + state.at.visit;
+}
+
+bool follows(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state) {
+  const StateRef& head = trial.head;
+  return state.experiment == experiment.id && state.trial == trial.id && state.lineage == head.lineage && state.hash &&
+         state.at.visit < experiment.partitions && state.at.step >= head.at.step && state.at.samples >= head.at.samples;
+}
+
+}  // namespace
+
+bool fits_finish(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state) {
+  return follows(experiment, trial, state) && state.at.batch == 0 && visits_of(experiment, state) == trial.visits + 1;
+}
+
+bool fits_yield(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state) {
+  if (state == trial.head) return true;  // it stopped before its first batch
+  return follows(experiment, trial, state) && visits_of(experiment, state) == trial.visits &&
+         state.at.batch > trial.head.at.batch;
+}
+
+void Core::Impl::set_waiting(ExperimentRow& experiment, TrialRow& trial, bool waiting) {
+  ExperimentIndex& ix = index_of(experiment.id);
+  if (trial.visits >= trial.target_visits) return;
+  std::set<WaitingTrial>& here = ix.waiting[next_partition(experiment, trial).value];
+  const WaitingTrial key{trial.target_visits - trial.visits, trial.id};
+  ix.waiting_count -= waiting ? 0 : here.erase(key);
+  ix.waiting_count += waiting ? here.insert(key).second : 0;
+}
+
+void Core::Impl::close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome outcome, WallMs at) {
+  lease.outcome = outcome;
+  lease.to = at;
+  index.slots[lease.worker.value - 1].experiment = {};
+  --index_of(experiment.id).leased;
+}
+
+void Core::Impl::count_times(ExperimentRow& experiment, LeaseRow& lease, const UnitTimes& t, HopPath path) {
+  lease.times = t;
+  lease.path = path;
+  const std::uint64_t busy_ns = t.load_ns + t.hop_ns + t.train_ns + t.evaluate_ns + t.save_ns;
+  index_of(experiment.id).partition_busy_ns[lease.partition.value] += busy_ns;
+  index_of(experiment.id).trial_busy_ns[lease.trial.value - 1] += busy_ns;
+}
+
+Status Core::Impl::on(const UnitLeased& record, WallMs at) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  REFUSE_IF(row == nullptr || row->ended(), to_string(record.experiment) + " does not run");
+  REFUSE_IF(record.trial.value - 1 >= row->trials.size(), "there is no " + to_string(record.experiment, record.trial));
+  TrialRow& trial = row->trials[record.trial.value - 1];
+  REFUSE_IF(!live(trial.state) || trial.state == TrialState::kPaused || record.visit != trial.visits ||
+                trial.visits >= trial.target_visits,
+            to_string(record.experiment, record.trial) + " has no such visit to make");
+  REFUSE_IF(!(record.partition == next_partition(*row, trial)) && !planted(Mistake::kWrongPartition),
+            "visit " + std::to_string(record.visit) + " goes to another partition");
+  REFUSE_IF(
+      record.token.boot != state.boot || (record.token <= state.token && !planted(Mistake::kTokenReusedAfterBoot)),
+      "the token " + to_string(record.token) + " is not new");
+  const std::size_t place = record.worker.value - std::size_t{1};
+  REFUSE_IF(place >= state.workers.size() || !state.workers[place].present ||
+                state.workers[place].incarnation != record.incarnation,
+            "the worker is not here as this incarnation");
+  REFUSE_IF(index.slots[place].experiment.value != 0, "the worker has a lease");
+  const WorkerRow& holder = state.workers[place];
+  const auto& holders = state.datasets.find(row->dataset)->second.holders[record.partition.value % row->partitions];
+  REFUSE_IF(
+      record.partition.value >= row->partitions || !std::binary_search(holders.begin(), holders.end(), record.worker),
+      "the worker does not hold the partition");
+  const bool bound = row->spec->reproducibility == Reproducibility::kRerun;
+  REFUSE_IF(bound && row->profile && row->profile != holder.profile, "the worker has another numeric profile");
+  const bool first = !trial.unit;
+  REFUSE_IF(first ? record.unit.value != row->units.size() + 1 : record.unit != trial.unit,
+            to_string(record.experiment, record.unit) + " is not this visit's unit");
+  REFUSE_IF(!first && !has_edge(kUnitEdges, row->units[trial.unit.value - 1].state, UnitState::kLeased),
+            to_string(record.experiment, record.unit) + " does not wait");
+  set_waiting(*row, trial, false);
+  if (first) {
+    UnitRow unit;
+    unit.id = record.unit;
+    unit.trial = record.trial;
+    unit.visit = record.visit;
+    row->units.push_back(unit);
+    trial.unit = record.unit;
+  }
+  UnitRow& unit = row->units[record.unit.value - 1];
+  unit.state = UnitState::kLeased;
+  unit.lease = row->leases.size();
+  LeaseRow lease;
+  lease.unit = record.unit;
+  lease.trial = record.trial;
+  lease.token = record.token;
+  lease.worker = record.worker;
+  lease.incarnation = record.incarnation;
+  lease.visit = record.visit;
+  lease.partition = record.partition;
+  lease.then_evaluate = record.then_evaluate;
+  lease.from = at;
+  row->leases.push_back(std::move(lease));
+  if (trial.state == TrialState::kPending) {
+    trial.state = TrialState::kRunning;
+    trial.started_at = at;
+  }
+  if (row->started_at == WallMs{}) row->started_at = at;
+  if (bound) row->profile = holder.profile;
+  state.token = record.token;
+  index.slots[place] = {record.experiment, unit.lease, record.experiment, record.trial};
+  ++index_of(record.experiment).leased;
+  return {};
+}
+
+Status Core::Impl::on(const UnitFinished& record, WallMs at) {
+  LeaseRow* lease = find_open(record.experiment, record.unit, record.token);
+  REFUSE_IF(lease == nullptr, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
+  ExperimentRow& row = *find_experiment(record.experiment);
+  TrialRow& trial = row.trials[lease->trial.value - 1];
+  REFUSE_IF(!fits_finish(row, trial, record.state), "the state is not this visit's result");
+  close(row, *lease, LeaseOutcome::kFinished, at);
+  count_times(row, *lease, record.times, record.path);
+  row.units[record.unit.value - 1].state = UnitState::kDone;
+  trial.unit = {};
+  trial.head = record.state;
+  trial.visits += !serving && planted(Mistake::kCountedAgainAfterReplay) && record.state.at.visit == 0 ? 2 : 1;
+  trial.stored.push_back(record.state);
+  add_sums(trial.train_since_milestone, record.train);
+  set_waiting(row, trial, true);
+  return {};
+}
+
+Status Core::Impl::on(const UnitYielded& record, WallMs at) {
+  LeaseRow* lease = find_open(record.experiment, record.unit, record.token);
+  REFUSE_IF(lease == nullptr, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
+  ExperimentRow& row = *find_experiment(record.experiment);
+  TrialRow& trial = row.trials[lease->trial.value - 1];
+  REFUSE_IF(!fits_yield(row, trial, record.state), "the state is none that this visit can reach");
+  close(row, *lease, LeaseOutcome::kYielded, at);
+  count_times(row, *lease, record.times, record.path);
+  row.units[record.unit.value - 1].state = UnitState::kWaiting;
+  if (record.state != trial.head) {
+    trial.stored.push_back(record.state);
+    if (!planted(Mistake::kYieldLosesProgress)) trial.head = record.state;
+  }
+  add_sums(trial.train_since_milestone, record.train);
+  set_waiting(row, trial, true);
+  return {};
+}
+
+Status Core::Impl::on(const UnitReleased& record, WallMs at) {
+  LeaseRow* lease = find_open(record.experiment, record.unit, record.token);
+  REFUSE_IF(lease == nullptr, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
+  ExperimentRow& row = *find_experiment(record.experiment);
+  TrialRow& trial = row.trials[lease->trial.value - 1];
+  UnitRow& unit = row.units[record.unit.value - 1];
+  close(row, *lease, LeaseOutcome::kReleased, at);
+  lease->fault = record.fault;
+  lease->detail = record.detail;
+  unit.state = UnitState::kWaiting;
+  if (record.fault == Fault::kWorkerLost) {
+    ++unit.worker_deaths;
+  } else if (record.fault != Fault::kNone) {
+    ++unit.faults;
+    ++trial.restarts;
+  }
+  if (planted(Mistake::kWrongParent) && !trial.milestones.empty()) trial.head = trial.milestones.back().state;
+  set_waiting(row, trial, true);
+  return {};
+}
+
+Status Core::Impl::on(const UnitParked& record, WallMs) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  REFUSE_IF(row == nullptr || record.unit.value - 1 >= row->units.size(),
+            "there is no " + to_string(record.experiment, record.unit));
+  UnitRow& unit = row->units[record.unit.value - 1];
+  TrialRow& trial = row->trials[unit.trial.value - 1];
+  REFUSE_IF(!has_edge(kUnitEdges, unit.state, UnitState::kParked) || !live(trial.state) || trial.unit != record.unit,
+            to_string(record.experiment, record.unit) + " does not wait");
+  unit.state = UnitState::kParked;
+  set_waiting(*row, trial, false);
+  return {};
+}
+
+}  // namespace modelhop

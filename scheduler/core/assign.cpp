@@ -1,0 +1,95 @@
+// Which waiting trial a free worker takes. Only this is decided online: where a visit goes and in which order is fixed.
+#include <algorithm>
+
+#include "scheduler/core/impl.h"
+#include "scheduler/core/tables.h"
+
+namespace modelhop {
+
+bool Core::Impl::may_run(const WorkerRow& row, const ExperimentRow& experiment) const {
+  if (experiment.state != ExperimentState::kRunning) return false;
+  return experiment.spec->reproducibility != Reproducibility::kRerun || !experiment.profile ||
+         experiment.profile == row.profile;
+}
+
+Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
+  const std::size_t place = row.id.value - std::size_t{1};
+  const SlotIndex& slot = index.slots[place];
+  const auto held_by = [&](const ExperimentRow& experiment) -> const std::vector<PartitionIndex>* {
+    const auto& held = index_of(experiment.id).dataset->held;
+    return place < held.size() ? &held[place] : nullptr;
+  };
+  // The trial it just ran needs no hop.
+  if (ExperimentRow* experiment = find_experiment(slot.last_experiment);
+      experiment != nullptr && !experiment->ended()) {
+    TrialRow& trial = experiment->trials[slot.last_trial.value - 1];
+    const auto* held = held_by(*experiment);
+    if (live(trial.state) && trial.visits < trial.target_visits && held != nullptr && may_run(row, *experiment)) {
+      const PartitionIndex next = next_partition(*experiment, trial);
+      const WaitingTrial key{trial.target_visits - trial.visits, trial.id};
+      if (index_of(experiment->id).waiting[next.value].contains(key) &&
+          std::binary_search(held->begin(), held->end(), next)) {
+        return {experiment, &trial};
+      }
+    }
+  }
+  for (const ExperimentId id : index.live) {
+    ExperimentRow& experiment = *find_experiment(id);
+    const auto* held = held_by(experiment);
+    if (held == nullptr || !may_run(row, experiment)) continue;
+    const WaitingTrial* best = nullptr;
+    for (const PartitionIndex partition : *held) {
+      const auto& waiting = index_of(id).waiting[partition.value];
+      if (!waiting.empty() && (best == nullptr || *waiting.begin() < *best)) best = &*waiting.begin();
+    }
+    if (best != nullptr) return {&experiment, &experiment.trials[best->trial.value - 1]};
+  }
+  return {nullptr, nullptr};
+}
+
+void Core::Impl::assign() {
+  if (draining) return;
+  for (WorkerRow& row : state.workers) {
+    if (!row.present || index.slots[row.id.value - 1].experiment) continue;
+    const Pick picked = pick(row);
+    if (picked.trial != nullptr) grant(row, *picked.experiment, *picked.trial);
+  }
+}
+
+void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& trial) {
+  const bool reuse = planted(Mistake::kTokenReusedAfterBoot);
+  const Token token{state.boot, state.token.boot == state.boot || reuse ? state.token.counter + 1 : 1};
+  const UnitId unit = trial.unit ? trial.unit : UnitId{experiment.units.size() + 1};
+  const bool evaluate = is_milestone(*experiment.spec, experiment.partitions, trial, trial.visits + 1);
+  const bool unbound = !experiment.profile;
+  emit(UnitLeased{experiment.id, unit, trial.id, token, row.id, row.incarnation, trial.visits,
+                  next_partition(experiment, trial), evaluate});
+  if (unbound && experiment.profile) place_dirty = true;  // partitions are to be where this profile is
+  SlotLive& slot = slots[row.id.value - 1];
+  slot.since = now;
+  slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
+  slot.progress = trial.head.at;
+  ExperimentLive& volatile_side = live_of(experiment.id);
+  if (!volatile_side.accounting) {
+    volatile_side.accounting = true;
+    volatile_side.started = now;
+  }
+  send(row.incarnation, run_unit(experiment, experiment.leases.back()));
+}
+
+RunUnit Core::Impl::run_unit(const ExperimentRow& experiment, const LeaseRow& lease) const {
+  const TrialRow& trial = experiment.trials[lease.trial.value - 1];
+  RunUnit run;
+  run.boot = state.boot;
+  run.lease.unit = {experiment.id,     lease.unit,      UnitKind::kTrain,
+                    {{trial.head, 0}}, lease.partition, lease.then_evaluate};
+  run.lease.token = lease.token;
+  run.lease.ttl_ms = config.lease_ttl_ms;
+  run.recipes.push_back(hooks.recipe(*experiment.spec, trial.params));
+  run.dataset = experiment.dataset;
+  run.dataset_identity = experiment.dataset_identity;
+  run.partitions = experiment.partitions;
+  return run;
+}
+
+}  // namespace modelhop

@@ -1,0 +1,20 @@
+#include "scheduler/core/core.h"
+#include "search/registry.h"
+
+namespace modelhop {
+
+CoreHooks default_hooks() {
+  return {
+      .load_spec = restore_spec,
+      .make_search = [](std::shared_ptr<const Spec> spec, std::uint64_t partitions) -> Result<std::unique_ptr<Search>> {
+        const SearchFactory* factory = find_search(spec->algorithm);
+        if (factory == nullptr) return not_found("/algorithm/name: there is no search algorithm " + spec->algorithm);
+        return factory->create(std::move(spec), partitions);
+      },
+      .recipe = recipe_json,
+  };
+}
+
+Core::Core(CoreConfig config) : Core(config, default_hooks()) {}
+
+}  // namespace modelhop

@@ -1,0 +1,188 @@
+#pragma once
+// Core's inside. Three kinds of data, kept apart: `state` and `index` are written by apply() alone and are the same
+// after replay; everything under "volatile" is lost in a crash and begin_serving() fills it anew. Files: apply*.cpp
+// write; core.cpp drives a step; workers.cpp, reports.cpp, experiments.cpp handle events; assign.cpp, placement.cpp,
+// retention.cpp, accounting.cpp decide; snapshot.cpp and invariants.cpp look.
+#include "scheduler/core/core.h"
+#include "scheduler/core/index.h"
+#include "scheduler/core/mistakes.h"
+#include "scheduler/core/spread.h"
+
+namespace modelhop {
+
+inline constexpr Instant kNever{INT64_MAX};
+inline constexpr std::uint64_t kTrialsCreatedPerAskMax = 1024;  // bounds one Search::decide and its records
+inline constexpr std::uint64_t kUnitNsMax = 1ull << 58;         // 9 years: a worker's clock cannot overflow our sums
+
+struct SlotLive {               // volatile side of a worker, [id - 1]
+  Instant lost_at = kNever;     // present: without a message until then it is lost
+  Instant replace_at = kNever;  // gone: its partitions are placed again then
+  Instant since;                // its lease or its idleness began
+  Instant lease_expires;        // while leased
+  Cursor progress;              // while leased
+};
+
+struct ExperimentLive {      // volatile side of a live experiment
+  Instant stop_at = kNever;  // time budget
+  bool ask_search = true;    // something happened that its search may answer
+  bool accounting{};         // its first lease was granted
+  Instant started;
+  std::uint64_t elapsed_before_ns{};          // of earlier boots
+  LiveAccounting sums;                        // closed leases and idle time, up to Impl::now
+  std::array<std::uint64_t, kCauses> idle{};  // slots idle now, by cause
+  std::uint64_t slots_now{};
+  std::vector<std::uint32_t> offsets;  // offset_order(P), made when first needed
+};
+
+struct Core::Impl {
+  Impl(CoreConfig c, CoreHooks h) : config(c), hooks(std::move(h)) {}
+
+  const CoreConfig config;
+  const CoreHooks hooks;
+  State state;
+  Index index;
+
+  // --- volatile ---
+  Instant now;
+  WallMs wall;
+  Actions* out{};
+  bool serving{}, draining{};
+  bool dirty{};                   // a record or an event may have made work or a slot available
+  bool place_dirty{};             // holders, workers or bound profiles changed
+  Instant settle_until = kNever;  // placing waits for workers_expected until then
+  bool settled{};
+  std::vector<SlotLive> slots;              // [worker - 1]
+  std::vector<ExperimentLive> experiments;  // [id - 1]
+  std::shared_ptr<const Spec> fresh_spec;   // of the ExperimentCreated being applied: saves reading it back
+
+  // --- apply*.cpp ---
+  Status apply(const Record& record);
+  Status on(const Booted& record, WallMs at);
+  Status on(const WorkerJoined& record, WallMs at);
+  Status on(const WorkerLeft& record, WallMs at);
+  Status on(const DatasetRegistered& record, WallMs at);
+  Status on(const PartitionPlaced& record, WallMs at);
+  Status on(const PartitionDropped& record, WallMs at);
+  Status on(const ExperimentCreated& record, WallMs at);
+  Status on(const ExperimentStateChanged& record, WallMs at);
+  Status on(const TrialCreated& record, WallMs at);
+  Status on(const TrialEvaluated& record, WallMs at);
+  Status on(const TrialEnded& record, WallMs at);
+  Status on(const UnitLeased& record, WallMs at);
+  Status on(const UnitFinished& record, WallMs at);
+  Status on(const UnitYielded& record, WallMs at);
+  Status on(const UnitReleased& record, WallMs at);
+  Status on(const UnitParked& record, WallMs at);
+  Status on(const StateDeleteIntended& record, WallMs at);
+  Status on(const StateDeleted& record, WallMs at);
+
+  ExperimentRow* find_experiment(ExperimentId id);
+  const ExperimentRow* find_experiment(ExperimentId id) const;
+  ExperimentIndex& index_of(ExperimentId id) { return index.experiments[id.value - 1]; }
+  const ExperimentIndex& index_of(ExperimentId id) const { return index.experiments[id.value - 1]; }
+  ExperimentLive& live_of(ExperimentId id) { return experiments[id.value - 1]; }
+  WorkerRow& worker(WorkerId id) { return state.workers[id.value - 1]; }
+  LeaseRow* find_open(ExperimentId experiment, UnitId unit, Token token);
+  LeaseRow* open_lease(WorkerId worker);
+  PartitionIndex next_partition(const ExperimentRow& experiment, const TrialRow& trial) const;
+  void set_waiting(ExperimentRow& experiment, TrialRow& trial, bool waiting);
+  void close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome outcome, WallMs at);
+  void count_times(ExperimentRow& experiment, LeaseRow& lease, const UnitTimes& times, HopPath path);
+
+  // --- core.cpp ---
+  template <class Body>
+  void emit(Body body) {
+    emit_record(RecordBody(std::move(body)));
+  }
+  void emit_record(RecordBody body);  // makes the record, applies it, hands it out. REQUIRES: it fits the state
+  void send(const Incarnation& to, ToWorker message) { out->sends.push_back({to, std::move(message), 0}); }
+  void reply(RequestId to, Status status, ExperimentId experiment);
+  void step(Instant at, WallMs wall_at, const Event& event, Actions& actions);
+  Status begin_serving(std::uint64_t boot, Instant at, WallMs wall_at, Actions& actions);
+  void settle();
+  void finish_step(std::size_t first_send, std::size_t first_delete);
+  Instant next_wake() const;
+  void grow_live();  // sizes the volatile tables to the state's
+
+  // --- events ---
+  void handle(const Tick&) {}
+  void handle(const CreateExperiment& event);
+  void handle(const ControlExperiment& event);
+  void handle(const WorkerHello& event);
+  void handle(const Heartbeat& event);
+  void handle(const UnitDone& event);
+  void handle(const WorkerBye& event);
+  void handle(const WorkerGone& event);
+  void handle(const StateGone& event);
+  void handle(const DrainAll& event);
+
+  // --- workers.cpp ---
+  WorkerRow* present(const Incarnation& incarnation);
+  void heard(WorkerId id);
+  void named(WorkerRow& row, const Progress& progress);  // by a heartbeat or a re-offer
+  void lose(WorkerRow& row, Fault fault, const std::string& reason);
+  void expire();  // leases, workers, budgets, timers whose time has come
+  void send_places(const WorkerRow& row);
+  void send_place(const WorkerRow& row, const std::string& dataset);
+  bool wants_yield(const ExperimentRow& experiment) const;
+
+  // --- reports.cpp ---
+  Status check_report(const ExperimentRow& experiment, const LeaseRow& lease, const UnitReport& report) const;
+  void finished(ExperimentRow& experiment, const LeaseRow& lease, const UnitReport& report);
+  void evaluated(ExperimentRow& experiment, TrialRow& trial, const std::vector<Sum>& validation);
+  // Ends a lease without a result, and what follows: restarts used up, unit parked. The slot is free after it.
+  void release(ExperimentRow& experiment, const LeaseRow& lease, Fault fault, const std::string& detail);
+
+  // --- experiments.cpp ---
+  Status check_create(const CreateExperiment& event) const;
+  void ask_search(ExperimentRow& experiment);
+  void finish_if_done(ExperimentRow& experiment);
+  void end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason);
+  void end_experiment(ExperimentRow& experiment, ExperimentState how, TrialState trials, const std::string& reason);
+  void stop(ExperimentRow& experiment, const std::string& reason);
+  void stop_rules(ExperimentRow& experiment, TrialRow& trial);
+
+  // --- assign.cpp ---
+  void assign();
+  struct Pick {
+    ExperimentRow* experiment;
+    TrialRow* trial;
+  };
+  Pick pick(const WorkerRow& row);
+  bool may_run(const WorkerRow& row, const ExperimentRow& experiment) const;
+  void grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& trial);
+  RunUnit run_unit(const ExperimentRow& experiment, const LeaseRow& lease) const;
+
+  // --- placement.cpp ---
+  void place();
+  bool eligible(const WorkerRow& row) const;
+  bool place_dataset(const std::string& name);  // false: a move must wait for a lease
+  bool drop_would_hurt(const std::string& dataset, PartitionIndex partition, const std::vector<WorkerId>& held,
+                       const std::vector<WorkerId>& wanted);
+
+  // --- retention.cpp ---
+  void collect(ExperimentRow& experiment, TrialRow& trial);  // intends the deletion of states nothing needs
+  void intend(ExperimentRow& experiment, const StateRef& state);
+
+  // --- accounting.cpp ---
+  void advance_accounts(Instant to);
+  void count_idle();
+  void account_lease(ExperimentRow& experiment, const LeaseRow& lease);
+  void recover_account(ExperimentRow& experiment);
+  std::uint64_t bound_ns(const ExperimentRow& experiment) const;
+  Cause idle_cause(const ExperimentRow& experiment) const;
+  Cause slot_cause(const WorkerRow& row, const ExperimentRow& experiment) const;
+  LiveAccounting accounting(ExperimentId id, Instant at) const;
+  std::vector<SlotStatus> slot_statuses(Instant at) const;
+
+  std::string snapshot() const;
+  std::vector<std::string> check_invariants() const;
+};
+
+// Visits of a trial after which it is evaluated.
+bool is_milestone(const Spec& spec, std::uint32_t partitions, const TrialRow& trial, std::uint64_t visits);
+// Whether `state` can be what a lease on this trial's present visit ends with.
+bool fits_finish(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state);
+bool fits_yield(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state);
+
+}  // namespace modelhop

@@ -1,0 +1,56 @@
+#pragma once
+// What apply() keeps beside the state so that decisions need no walk: a pure function of the records, like the state
+// itself. check_invariants() compares it with one built anew.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "scheduler/core/state.h"
+
+namespace modelhop {
+
+// A trial without a lease, in the order free workers take them: longest remaining work first, ties by id.
+struct WaitingTrial {
+  std::uint64_t remaining{};
+  TrialId trial;
+  bool operator<(const WaitingTrial& other) const {
+    return remaining != other.remaining ? remaining > other.remaining : trial < other.trial;
+  }
+  bool operator==(const WaitingTrial&) const = default;
+};
+
+struct SlotIndex {               // one a worker
+  ExperimentId experiment;       // of its open lease; 0: free
+  std::size_t lease{};           // index in ExperimentRow::leases
+  ExperimentId last_experiment;  // of the trial it ran last
+  TrialId last_trial;
+  bool operator==(const SlotIndex&) const = default;
+};
+
+struct DatasetIndex {
+  std::vector<std::vector<PartitionIndex>> held;  // by worker [id - 1], ascending
+};
+
+struct ExperimentIndex {
+  std::vector<std::set<WaitingTrial>> waiting;  // by next partition
+  std::uint64_t waiting_count{}, leased{}, live{}, failed{};
+  std::vector<std::uint64_t> partition_busy_ns, trial_busy_ns;  // of results that count
+  std::vector<TrialId> ended_best_first;  // ended trials with a counted milestone, by its value, then id
+  DatasetIndex* dataset{};                // owned by Index::datasets, whose nodes stay
+};
+
+struct Index {
+  std::vector<SlotIndex> slots;              // [worker - 1]
+  std::vector<ExperimentIndex> experiments;  // [id - 1]
+  std::vector<ExperimentId> live;            // not ended, ascending
+  std::map<std::string, DatasetIndex> datasets;
+  std::map<std::string, ExperimentId> keys;  // idempotency
+  std::map<std::string, WorkerId> workers_by_name;
+  std::map<Incarnation, WorkerId> incarnations;  // of present workers
+};
+
+}  // namespace modelhop

@@ -1,0 +1,215 @@
+// Walks the whole state after each step of every test and simulation. Cheap: it is most of what a simulator does.
+#include <algorithm>
+
+#include "scheduler/core/impl.h"
+#include "scheduler/core/tables.h"
+
+namespace modelhop {
+namespace {
+
+class Checker {
+ public:
+  explicit Checker(const Core::Impl& impl) : impl_(impl) {}
+  std::vector<std::string> run();
+
+ private:
+  // Says what is wrong only when it is: the message is a function.
+  template <class Message>
+  void expect(bool holds, Message message) {
+    if (!holds) broken_.push_back(message());
+  }
+  void workers();
+  void holders();
+  void experiment(const ExperimentRow& row);
+  void leases(const ExperimentRow& row);
+  void trial(const ExperimentRow& row, const TrialRow& trial);
+  void waiting(const ExperimentRow& row);
+  void accounts();
+
+  const Core::Impl& impl_;
+  const State& state_ = impl_.state;
+  const Index& index_ = impl_.index;
+  std::vector<std::string> broken_;
+  std::size_t open_leases_{};
+  std::vector<std::uint64_t> finished_;  // visits finished, by trial
+};
+
+std::vector<std::string> Checker::run() {
+  workers();
+  holders();
+  std::size_t live_experiments = 0;
+  for (const ExperimentRow& row : state_.experiments) {
+    experiment(row);
+    live_experiments += row.ended() ? 0 : 1;
+  }
+  expect(live_experiments == index_.live.size(), [] { return "the list of live experiments is wrong"; });
+  const auto leased = static_cast<std::size_t>(std::count_if(
+      index_.slots.begin(), index_.slots.end(), [](const SlotIndex& s) { return s.experiment.value != 0; }));
+  expect(leased == open_leases_,
+         [&] { return std::to_string(open_leases_) + " open leases on " + std::to_string(leased) + " slots"; });
+  accounts();
+  return std::move(broken_);
+}
+
+void Checker::workers() {
+  expect(index_.slots.size() == state_.workers.size(), [] { return "a worker has no slot"; });
+  std::size_t present = 0;
+  for (const WorkerRow& row : state_.workers) {
+    if (!row.present) continue;
+    ++present;
+    const auto found = index_.incarnations.find(row.incarnation);
+    expect(found != index_.incarnations.end() && found->second == row.id,
+           [&] { return row.name + " is not found by its incarnation"; });
+  }
+  expect(present == index_.incarnations.size(), [] { return "an absent worker is found by its incarnation"; });
+}
+
+void Checker::holders() {
+  for (const auto& [name, row] : state_.datasets) {
+    const auto& held = index_.datasets.find(name)->second.held;
+    std::size_t holds = 0, listed = 0;
+    for (std::uint32_t p = 0; p < row.holders.size(); ++p) {
+      const auto& here = row.holders[p];
+      holds += here.size();
+      expect(std::is_sorted(here.begin(), here.end()), [&] { return "the holders in " + name + " are out of order"; });
+      for (const WorkerId id : here) {
+        expect(id.value - 1 < held.size() &&
+                   std::binary_search(held[id.value - 1].begin(), held[id.value - 1].end(), PartitionIndex{p}),
+               [&] { return "partition " + std::to_string(p) + " of " + name + " is not in its holder's list"; });
+      }
+    }
+    for (const auto& list : held) listed += list.size();
+    expect(holds == listed, [&] { return "a worker's list in " + name + " has what it does not hold"; });
+  }
+}
+
+void Checker::experiment(const ExperimentRow& row) {
+  const ExperimentIndex& ix = impl_.index_of(row.id);
+  std::uint64_t live_trials = 0, failed = 0;
+  leases(row);
+  for (const TrialRow& one : row.trials) {
+    live_trials += live(one.state) ? 1 : 0;
+    failed += one.state == TrialState::kFailed || one.state == TrialState::kInvalid;
+    trial(row, one);
+  }
+  expect(row.state == ExperimentState::kDeleted || live_trials == ix.live,
+         [&] { return to_string(row.id) + " counts its live trials wrong"; });
+  expect(row.state == ExperimentState::kDeleted || failed == ix.failed,
+         [&] { return to_string(row.id) + " counts its failed trials wrong"; });
+  expect(!row.ended() || (live_trials == 0 && ix.leased == 0),
+         [&] { return to_string(row.id) + " has ended with live trials or leases"; });
+  if (!row.ended()) waiting(row);
+}
+
+// Every lease: one open a unit, tokens growing; finished ones counted once and in order.
+void Checker::leases(const ExperimentRow& row) {
+  finished_.assign(row.trials.size(), 0);
+  Token last;
+  std::uint64_t open = 0;
+  for (std::size_t i = 0; i < row.leases.size(); ++i) {
+    const LeaseRow& lease = row.leases[i];
+    const auto name = [&] { return to_string(row.id, lease.unit) + " token " + to_string(lease.token); };
+    expect(last < lease.token, [&] { return name() + " is not above the token before"; });
+    last = lease.token;
+    const UnitRow& unit = row.units[lease.unit.value - 1];
+    const TrialRow& trial = row.trials[lease.trial.value - 1];
+    expect(unit.trial == lease.trial && unit.visit == lease.visit, [&] { return name() + " is of another unit"; });
+    expect(lease.partition.value == (trial.offset + lease.visit % row.partitions) % row.partitions, [&] {
+      return name() + " makes visit " + std::to_string(lease.visit) + " at partition " +
+             std::to_string(lease.partition.value);
+    });
+    if (lease.outcome == LeaseOutcome::kFinished) {
+      expect(finished_[lease.trial.value - 1] == lease.visit && unit.state == UnitState::kDone && unit.lease == i,
+             [&] { return name() + " counts visit " + std::to_string(lease.visit) + " twice or out of order"; });
+      ++finished_[lease.trial.value - 1];
+    }
+    if (lease.outcome != LeaseOutcome::kOpen) continue;
+    ++open;
+    const std::size_t place = lease.worker.value - std::size_t{1};
+    const SlotIndex& slot = index_.slots[place];
+    expect(unit.state == UnitState::kLeased && unit.lease == i && trial.unit == lease.unit && live(trial.state),
+           [&] { return name() + " is open, but not its unit's current lease"; });
+    expect(slot.experiment == row.id && slot.lease == i,
+           [&] { return name() + " is open, but not in its worker's slot"; });
+    expect(state_.workers[place].present && state_.workers[place].incarnation == lease.incarnation,
+           [&] { return name() + " is open, but its worker is gone"; });
+    const auto& here = state_.datasets.find(row.dataset)->second.holders[lease.partition.value];
+    expect(std::binary_search(here.begin(), here.end(), lease.worker),
+           [&] { return name() + " runs where its partition is not held"; });
+    expect(row.spec->reproducibility != Reproducibility::kRerun || state_.workers[place].profile == row.profile,
+           [&] { return name() + " runs under another numeric profile"; });
+  }
+  open_leases_ += open;
+  expect(open == impl_.index_of(row.id).leased, [&] { return to_string(row.id) + " counts its open leases wrong"; });
+  expect(last <= state_.token, [&] { return to_string(row.id) + " has a token above the newest"; });
+}
+
+void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
+  const auto name = [&] { return to_string(row.id, trial.id); };
+  expect(trial.visits == finished_[trial.id.value - 1] && trial.visits <= trial.target_visits, [&] {
+    return name() + " counts " + std::to_string(trial.visits) + " visits, finished " +
+           std::to_string(finished_[trial.id.value - 1]);
+  });
+  expect(std::uint64_t{trial.head.at.epoch} * row.partitions + trial.head.at.visit == trial.visits,
+         [&] { return name() + " has a head of another visit than its " + std::to_string(trial.visits); });
+  expect(trial.state != TrialState::kCompleted || trial.visits == trial.target_visits,
+         [&] { return name() + " is completed too early"; });
+  expect(trial.milestones.empty() || trial.milestones.back().visits <= trial.visits,
+         [&] { return name() + " has a milestone ahead of it"; });
+  const std::uint64_t every = std::max<std::uint64_t>(row.spec->evaluate_every, 1) * row.partitions;
+  const std::uint64_t due =
+      trial.visits / every + (trial.visits == trial.target_visits && trial.visits % every != 0 ? 1 : 0);
+  expect(trial.milestones.size() == due, [&] {
+    return name() + " has " + std::to_string(trial.milestones.size()) + " milestones after " +
+           std::to_string(trial.visits) + " visits";
+  });
+  const auto stored = [&](const StateRef& ref) {
+    return std::find(trial.stored.begin(), trial.stored.end(), ref) != trial.stored.end();
+  };
+  if (live(trial.state)) {
+    expect(!trial.head.hash || stored(trial.head),
+           [&] { return name() + " goes on from a state that is not in the store"; });
+    const Milestone* counted = counted_milestone(*row.spec, trial);
+    expect(counted == nullptr || stored(counted->state), [&] { return name() + " lost the state behind its value"; });
+  }
+}
+
+void Checker::waiting(const ExperimentRow& row) {
+  const ExperimentIndex& ix = impl_.index_of(row.id);
+  std::uint64_t count = 0;
+  for (const TrialRow& trial : row.trials) {
+    const bool leased = trial.unit && row.units[trial.unit.value - 1].state == UnitState::kLeased;
+    if (!live(trial.state) || leased || trial.visits >= trial.target_visits) continue;
+    ++count;
+    const auto& here = ix.waiting[(trial.offset + trial.visits % row.partitions) % row.partitions];
+    expect(here.contains({trial.target_visits - trial.visits, trial.id}),
+           [&] { return to_string(row.id, trial.id) + " waits in no list"; });
+  }
+  std::uint64_t listed = 0;
+  for (const auto& list : ix.waiting) listed += list.size();
+  expect(listed == count && count == ix.waiting_count,
+         [&] { return to_string(row.id) + " lists trials that do not wait"; });
+}
+
+void Checker::accounts() {
+  if (!impl_.serving) return;
+  for (const ExperimentId id : index_.live) {
+    const ExperimentLive& account = impl_.experiments[id.value - 1];
+    if (!account.accounting) continue;
+    std::uint64_t sum = 0;
+    for (const std::uint64_t ns : account.sums.slot_ns) sum += ns;
+    for (std::size_t i = 0; i < impl_.slots.size(); ++i) {
+      if (index_.slots[i].experiment == id) sum += static_cast<std::uint64_t>(impl_.now - impl_.slots[i].since);
+    }
+    expect(sum == account.sums.slot_time_ns, [&] {
+      return to_string(id) + " accounts for " + std::to_string(sum) + " ns of " +
+             std::to_string(account.sums.slot_time_ns);
+    });
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> Core::Impl::check_invariants() const { return Checker(*this).run(); }
+
+}  // namespace modelhop

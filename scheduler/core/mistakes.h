@@ -1,0 +1,35 @@
+#pragma once
+// Planted mistakes: each is one plausible slip, and the simulator must catch it. They exist only where
+// MODELHOP_PLANTED_MISTAKES is defined; elsewhere planted() is a constant false and costs nothing.
+
+namespace modelhop {
+
+enum class Mistake : int {
+  kNone,
+  kHeartbeatRenewsAll,       // a heartbeat renews units it does not name
+  kStaleTokenAccepted,       // a result counts whatever its token
+  kSendBeforeDurable,        // a message leaves before the record it depends on
+  kCountedAgainAfterReplay,  // replay counts a visit twice
+  kWrongPartition,           // a visit goes to any partition that is here
+  kYieldLosesProgress,       // a yielded unit starts over, but its rows are counted
+  kDecideInReplay,           // replay asks the search
+  kWrongParent,              // a released unit goes on from a state that is not its parent
+  kDeleteNeededState,        // a state is deleted while a trial still needs it
+  kTokenReusedAfterBoot,     // the counter starts again without the boot number
+  kDropUnderLease,           // a partition is taken from a worker that trains on it
+  kMilestoneSkipped,         // the last visit is not evaluated
+  kExpiryForgotten,          // a silent worker keeps its unit
+  kDismissBeforeDurable,     // a report is acknowledged before its record is durable
+  kDeletionForgottenAtBoot,  // an unfinished deletion is not taken up again
+  kTwoLeasesOneTrial,        // a released unit is leased while its trial runs elsewhere
+  kLastMistake,
+};
+
+#ifdef MODELHOP_PLANTED_MISTAKES
+inline thread_local Mistake planted_mistake = Mistake::kNone;
+inline bool planted(Mistake mistake) { return planted_mistake == mistake; }
+#else
+constexpr bool planted(Mistake) { return false; }
+#endif
+
+}  // namespace modelhop

@@ -1,0 +1,69 @@
+// Which states stay in the store. A state goes in two steps: its deletion is recorded, then done, then recorded as
+// done.
+#include <algorithm>
+
+#include "scheduler/core/impl.h"
+#include "scheduler/core/tables.h"
+
+namespace modelhop {
+namespace {
+
+// Among a trial's `count` best milestones?
+bool among_best(const Spec& spec, const TrialRow& trial, const StateRef& ref, std::uint64_t count) {
+  if (count == 0) return false;
+  const auto mine = std::find_if(trial.milestones.begin(), trial.milestones.end(),
+                                 [&](const Milestone& m) { return m.state == ref; });
+  if (mine == trial.milestones.end()) return false;
+  std::uint64_t ahead = 0;
+  for (auto other = trial.milestones.begin(); other != trial.milestones.end(); ++other) {
+    ahead += better(spec, other->value, mine->value) || (other->value == mine->value && other < mine);
+  }
+  return ahead < count;
+}
+
+// Among a trial's `count` newest, the head and the milestones before it?
+bool among_latest(const TrialRow& trial, const StateRef& ref, std::uint64_t count) {
+  if (count == 0) return false;
+  if (ref == trial.head) return true;
+  std::uint64_t newer = !trial.milestones.empty() && trial.milestones.back().state == trial.head ? 0 : 1;
+  for (auto it = trial.milestones.rbegin(); it != trial.milestones.rend() && newer < count; ++it, ++newer) {
+    if (it->state == ref) return true;
+  }
+  return false;
+}
+
+bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const TrialRow& trial, const StateRef& ref) {
+  const Spec& spec = *experiment.spec;
+  const Milestone* counted = counted_milestone(spec, trial);
+  if (live(trial.state)) {
+    // Its value may be the best so far at any time, so the state behind it stays until the next milestone.
+    if ((ref == trial.head && !planted(Mistake::kDeleteNeededState)) || (counted != nullptr && counted->state == ref))
+      return true;
+  } else if (counted != nullptr && counted->state == ref) {
+    // Values of ended trials are final, so whoever is not among the best of these will not be among the best at the
+    // end.
+    const std::size_t kept = std::min<std::size_t>(spec.save_experiment_best, index.ended_best_first.size());
+    const auto end = index.ended_best_first.begin() + static_cast<std::ptrdiff_t>(kept);
+    if (std::find(index.ended_best_first.begin(), end, trial.id) != end) return true;
+  }
+  return among_latest(trial, ref, spec.save_trial_latest) || among_best(spec, trial, ref, spec.save_trial_best);
+}
+
+}  // namespace
+
+void Core::Impl::collect(ExperimentRow& experiment, TrialRow& trial) {
+  for (std::size_t i = 0; i < trial.stored.size();) {
+    if (needed(experiment, index_of(experiment.id), trial, trial.stored[i])) {
+      ++i;
+    } else {
+      intend(experiment, StateRef(trial.stored[i]));
+    }
+  }
+}
+
+void Core::Impl::intend(ExperimentRow&, const StateRef& state_ref) {
+  emit(StateDeleteIntended{state_ref});
+  out->deletes.push_back({state_ref, 0});
+}
+
+}  // namespace modelhop

@@ -1,0 +1,48 @@
+#include "scheduler/core/state.h"
+
+#include <cmath>
+#include <limits>
+
+namespace modelhop {
+
+const char* to_string(Cause cause) {
+  static constexpr const char* kNames[kCauses] = {"train",  "evaluate", "hop",    "load",    "save", "conflict",
+                                                  "search", "limit",    "paused", "profile", "tail", "failure"};
+  return kNames[static_cast<std::size_t>(cause)];
+}
+
+double metric_value(const Milestone& milestone, const std::string& metric) {
+  const bool train = metric.starts_with("train_");
+  if (!train && !metric.starts_with("val_")) return std::numeric_limits<double>::quiet_NaN();
+  const std::string_view name = std::string_view(metric).substr(train ? 6 : 4);
+  for (const Sum& sum : train ? milestone.train : milestone.validation) {
+    if (sum.name == name && sum.weight > 0) return sum.total / static_cast<double>(sum.weight);
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+bool better(const Spec& spec, double a, double b) { return spec.maximize ? a > b : a < b; }
+
+const Milestone* counted_milestone(const Spec& spec, const TrialRow& trial) {
+  if (trial.milestones.empty()) return nullptr;
+  if (spec.metric_scope == MetricScope::kLast) return &trial.milestones.back();
+  const Milestone* best = &trial.milestones.front();
+  for (const Milestone& milestone : trial.milestones) {
+    if (better(spec, milestone.value, best->value)) best = &milestone;
+  }
+  return best;
+}
+
+const TrialRow* best_trial(const ExperimentRow& experiment) {
+  const TrialRow* best = nullptr;
+  double best_value = 0;
+  for (const TrialRow& trial : experiment.trials) {
+    const Milestone* milestone = counted_milestone(*experiment.spec, trial);
+    if (milestone == nullptr || (best != nullptr && !better(*experiment.spec, milestone->value, best_value))) continue;
+    best = &trial;
+    best_value = milestone->value;
+  }
+  return best;
+}
+
+}  // namespace modelhop

@@ -1,0 +1,57 @@
+#pragma once
+// The state machines as data: a row an edge, with its reason; an edge that is not listed is an error. apply() refuses a
+// record that would take one.
+#include <algorithm>
+#include <iterator>
+
+#include "scheduler/core/state.h"
+
+namespace modelhop {
+
+template <class S>
+struct Edge {
+  S from, to;
+  const char* reason;
+};
+
+inline constexpr Edge<ExperimentState> kExperimentEdges[] = {
+    {ExperimentState::kRunning, ExperimentState::kStopping, "stop was asked or the time budget is spent: units yield"},
+    {ExperimentState::kRunning, ExperimentState::kCompleted, "the search is done and every trial has ended"},
+    {ExperimentState::kRunning, ExperimentState::kFailed, "too many trials failed"},
+    {ExperimentState::kRunning, ExperimentState::kCanceled, "cancel was asked"},
+    {ExperimentState::kStopping, ExperimentState::kStopped, "no lease is open any more"},
+    {ExperimentState::kStopping, ExperimentState::kFailed, "too many trials failed while it stopped"},
+    {ExperimentState::kStopping, ExperimentState::kCanceled, "cancel was asked while it stopped"},
+    {ExperimentState::kCompleted, ExperimentState::kDeleted, "delete was asked"},
+    {ExperimentState::kStopped, ExperimentState::kDeleted, "delete was asked"},
+    {ExperimentState::kCanceled, ExperimentState::kDeleted, "delete was asked"},
+    {ExperimentState::kFailed, ExperimentState::kDeleted, "delete was asked"},
+};
+
+inline constexpr Edge<TrialState> kTrialEdges[] = {
+    {TrialState::kPending, TrialState::kRunning, "its first unit is leased"},
+    {TrialState::kPending, TrialState::kStopped, "the experiment or its search stopped it before it began"},
+    {TrialState::kPending, TrialState::kCanceled, "the experiment was canceled or failed"},
+    {TrialState::kRunning, TrialState::kCompleted, "all its visits are counted"},
+    {TrialState::kRunning, TrialState::kStopped, "a stop rule, its search or the experiment's stop ended it"},
+    {TrialState::kRunning, TrialState::kFailed, "its restarts are used up, or its unit was parked"},
+    {TrialState::kRunning, TrialState::kCanceled, "the experiment was canceled or failed"},
+    {TrialState::kRunning, TrialState::kInvalid, "its parameters cannot train"},
+};
+
+inline constexpr Edge<UnitState> kUnitEdges[] = {
+    {UnitState::kWaiting, UnitState::kLeased, "its trial is idle and a holder of its partition is free"},
+    {UnitState::kLeased, UnitState::kDone, "finished under the current token: the visit is counted"},
+    {UnitState::kLeased, UnitState::kWaiting, "yielded, or released: the parent state is intact, so run it elsewhere"},
+    {UnitState::kWaiting, UnitState::kParked, "it cost too many workers: park it, the experiment goes on"},
+};
+
+template <class S, std::size_t N>
+constexpr bool has_edge(const Edge<S> (&edges)[N], S from, S to) {
+  return std::any_of(std::begin(edges), std::end(edges),
+                     [&](const Edge<S>& e) { return e.from == from && e.to == to; });
+}
+
+inline bool live(TrialState state) { return state <= TrialState::kPaused; }
+
+}  // namespace modelhop

@@ -1,0 +1,161 @@
+// Workers come, speak, fall silent and go.
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "scheduler/core/impl.h"
+
+namespace modelhop {
+
+WorkerRow* Core::Impl::present(const Incarnation& incarnation) {
+  const auto found = index.incarnations.find(incarnation);
+  return found == index.incarnations.end() ? nullptr : &worker(found->second);
+}
+
+void Core::Impl::heard(WorkerId id) { slots[id.value - 1].lost_at = now + config.worker_lost_ms * kMillisecond; }
+
+bool Core::Impl::wants_yield(const ExperimentRow& experiment) const {
+  return draining || experiment.state == ExperimentState::kStopping;
+}
+
+void Core::Impl::handle(const WorkerHello& hello) {
+  const auto refuse = [&](const std::string& reason) { send(hello.incarnation, Refused{reason}); };
+  if (hello.name.empty() || hello.name.size() > kNameBytesMax) return refuse("a worker's name has 1 to 128 bytes");
+  if (hello.boot_seen > state.boot) {
+    return refuse("this scheduler's boot " + std::to_string(state.boot) + " is over: you have obeyed boot " +
+                  std::to_string(hello.boot_seen) + "; connect to the newer scheduler");
+  }
+  const auto named_so = index.workers_by_name.find(hello.name);
+  WorkerRow* row = named_so == index.workers_by_name.end() ? nullptr : &worker(named_so->second);
+  if (row != nullptr && std::find(row->former.begin(), row->former.end(), hello.incarnation) != row->former.end()) {
+    return refuse("another process has joined as " + hello.name + " since; give each worker a name of its own");
+  }
+  const WorkerRow* same_process = present(hello.incarnation);
+  if (same_process != nullptr && same_process != row) return refuse("this process has joined as " + same_process->name);
+  if (row == nullptr && state.workers.size() >= kWorkersMax) {
+    return refuse("there are " + std::to_string(kWorkersMax) + " workers already");
+  }
+  if (row != nullptr && row->present && row->incarnation != hello.incarnation) {
+    lose(*row, Fault::kWorkerLost, "its process was replaced by a new one");
+  }
+  if (row == nullptr || !row->present) {
+    const WorkerId id = row == nullptr ? WorkerId{static_cast<std::uint32_t>(state.workers.size() + 1)} : row->id;
+    emit(WorkerJoined{id, hello.name, hello.incarnation, hello.profile, hello.device, hello.threads,
+                      hello.memory_bytes});
+    grow_live();
+    row = &worker(id);
+    slots[id.value - 1] = SlotLive{};
+    slots[id.value - 1].since = now;
+    place_dirty = true;
+    if (settle_until == kNever && !settled) settle_until = now + config.settle_ms * kMillisecond;
+  }
+  heard(row->id);
+  dirty = true;
+  send(row->incarnation, Welcome{row->id, state.boot, config.heartbeat_ms});
+  send_places(*row);
+  const LeaseRow* lease = open_lease(row->id);
+  bool offered = false;
+  for (const Progress& progress : hello.running) {
+    offered |= lease != nullptr && progress.token == lease->token;
+    named(*row, progress);
+  }
+  if (lease != nullptr && !offered) {
+    // Its RunUnit was lost, or its report is on the way; a worker ignores a token it knows.
+    send(row->incarnation, run_unit(*find_experiment(index.slots[row->id.value - 1].experiment), *lease));
+  }
+}
+
+void Core::Impl::named(WorkerRow& row, const Progress& progress) {
+  const LeaseRow* lease = open_lease(row.id);
+  const ExperimentId experiment = index.slots[row.id.value - 1].experiment;
+  if (lease == nullptr || experiment != progress.experiment || lease->unit != progress.unit ||
+      lease->token != progress.token) {
+    send(row.incarnation, YieldUnit{state.boot, progress.experiment, progress.unit, progress.token, false});
+    return;
+  }
+  SlotLive& slot = slots[row.id.value - 1];
+  slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
+  slot.progress = progress.at;
+  if (wants_yield(*find_experiment(experiment))) {
+    send(row.incarnation, YieldUnit{state.boot, experiment, lease->unit, lease->token, true});
+  }
+}
+
+void Core::Impl::handle(const Heartbeat& event) {
+  WorkerRow* row = present(event.incarnation);
+  if (row == nullptr) return;  // it will say hello once it notices the silence
+  heard(row->id);
+  const LeaseRow* lease = open_lease(row->id);
+  SlotLive& slot = slots[row->id.value - 1];
+  bool renewed = false;
+  for (const Progress& progress : event.units) {
+    renewed |= lease != nullptr && progress.token == lease->token;
+    named(*row, progress);
+  }
+  if (lease == nullptr || renewed) return;
+  if (planted(Mistake::kHeartbeatRenewsAll)) slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
+  if (now - slot.since < config.heartbeat_ms * kMillisecond) return;  // they may have crossed on the way
+  send(row->incarnation, run_unit(*find_experiment(index.slots[row->id.value - 1].experiment), *lease));
+}
+
+void Core::Impl::handle(const WorkerBye& event) {
+  if (WorkerRow* row = present(event.incarnation)) lose(*row, Fault::kNone, event.reason);
+}
+
+void Core::Impl::handle(const WorkerGone& event) {
+  if (WorkerRow* row = present(event.incarnation)) lose(*row, Fault::kWorkerLost, event.reason);
+}
+
+void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {
+  const std::string why = reason.substr(0, kDetailBytesMax);
+  if (const LeaseRow* lease = open_lease(row.id)) {
+    // A lease of an earlier boot went down with the scheduler: that says nothing against the unit.
+    if (lease->token.boot != state.boot) fault = Fault::kNone;
+    release(*find_experiment(index.slots[row.id.value - 1].experiment), *lease, fault, why);
+  }
+  emit(WorkerLeft{row.id, row.incarnation, why});
+  SlotLive& slot = slots[row.id.value - 1] = SlotLive{};
+  slot.since = now;
+  slot.replace_at = now + config.replace_after_ms * kMillisecond;
+}
+
+void Core::Impl::expire() {
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    SlotLive& slot = slots[i];
+    if (slot.lost_at <= now) lose(state.workers[i], Fault::kWorkerLost, "it was silent for too long");
+    if (slot.replace_at <= now) {
+      slot.replace_at = kNever;
+      place_dirty = true;
+    }
+    const LeaseRow* lease = open_lease(state.workers[i].id);
+    if (lease != nullptr && slot.lease_expires <= now && !planted(Mistake::kExpiryForgotten)) {
+      release(*find_experiment(index.slots[i].experiment), *lease, Fault::kWorkerLost, "its lease expired");
+    }
+  }
+  if (settle_until <= now) {
+    settle_until = kNever;
+    settled = true;
+    place_dirty = true;
+  }
+  for (std::size_t i = 0; i < index.live.size(); ++i) {
+    ExperimentRow& experiment = *find_experiment(index.live[i]);
+    ExperimentLive& volatile_side = live_of(experiment.id);
+    if (volatile_side.stop_at > now) continue;
+    volatile_side.stop_at = kNever;
+    if (experiment.state == ExperimentState::kRunning) stop(experiment, "its time budget is spent");
+  }
+}
+
+void Core::Impl::send_places(const WorkerRow& row) {
+  for (const auto& [name, dataset] : index.datasets) {
+    if (row.id.value - 1 < dataset.held.size() && !dataset.held[row.id.value - 1].empty()) send_place(row, name);
+  }
+}
+
+void Core::Impl::send_place(const WorkerRow& row, const std::string& dataset) {
+  const std::size_t place = row.id.value - std::size_t{1};
+  const auto& held = index.datasets[dataset].held;
+  send(row.incarnation, Place{state.boot, dataset, state.datasets[dataset].info.identity,
+                              place < held.size() ? held[place] : std::vector<PartitionIndex>{}});
+}
+
+}  // namespace modelhop

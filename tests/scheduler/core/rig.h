@@ -1,0 +1,102 @@
+#pragma once
+// What the core's tests share: a search that makes n trials, specs made by hand, and names of workers.
+#include <algorithm>
+#include <string>
+
+#include "scheduler/core/core.h"
+
+namespace modelhop::test {
+
+// Makes `trials` trials of `target` visits, as many at a time as there is room for, then is done.
+class CountingSearch : public Search {
+ public:
+  CountingSearch(std::uint64_t trials, std::uint64_t target) : trials_(trials), target_(target) {}
+  void apply(const SearchRecord& record) override {
+    made_ += std::holds_alternative<SearchTrialCreated>(record) ? 1 : 0;
+  }
+  std::vector<Decision> decide(const SearchView& view) const override {
+    std::vector<Decision> decisions;
+    const std::uint64_t more = std::min(trials_ - made_, view.room);
+    for (std::uint64_t i = 0; i < more; ++i) {
+      CreateTrial create;
+      create.target_visits = target_;
+      create.origin = "test " + std::to_string(made_ + i + 1);
+      decisions.emplace_back(create);
+    }
+    if (made_ + more == trials_) decisions.emplace_back(std::in_place_type<SearchDone>);
+    return decisions;
+  }
+
+ private:
+  std::uint64_t trials_, target_, made_ = 0;
+};
+
+// `expanded` carries all that the hooks need to make the same spec again: the spec itself, by number.
+inline std::vector<std::shared_ptr<const Spec>>& specs() {
+  static std::vector<std::shared_ptr<const Spec>> all;
+  return all;
+}
+
+inline std::shared_ptr<const Spec> keep(Spec spec) {
+  spec.expanded = std::to_string(specs().size());
+  specs().push_back(std::make_shared<const Spec>(std::move(spec)));
+  return specs().back();
+}
+
+inline Spec make_spec(std::uint64_t trials, std::uint64_t epochs) {
+  Spec spec;
+  spec.name = "test";
+  spec.dataset = "data";
+  spec.epochs = epochs;
+  spec.max_trials = trials;
+  spec.metric = "val_loss";
+  spec.reproducibility = Reproducibility::kRerun;
+  return spec;
+}
+
+inline CoreHooks hooks() {
+  return {
+      .load_spec = [](std::string_view expanded) -> Result<std::shared_ptr<const Spec>> {
+        return specs()[std::stoul(std::string(expanded))];
+      },
+      .make_search = [](std::shared_ptr<const Spec> spec, std::uint64_t partitions) -> Result<std::unique_ptr<Search>> {
+        if (spec->algorithm == "none") return not_found("there is no search algorithm none");
+        return std::unique_ptr<Search>(new CountingSearch(*spec->max_trials, spec->epochs * partitions));
+      },
+      .recipe = [](const Spec&, const Params&) { return std::string("{}"); },
+  };
+}
+
+inline DatasetRegistered make_dataset(std::uint32_t partitions, std::uint8_t identity = 1) {
+  DatasetRegistered info;
+  info.name = "data";
+  info.identity.bytes[0] = identity;
+  info.partition_rows.assign(partitions, 100);
+  info.partition_bytes = 1000;
+  return info;
+}
+
+// Worker "w3" in its second life has incarnation 03 02 00...
+inline Incarnation incarnation(unsigned worker, unsigned life) {
+  Incarnation result;
+  result.bytes[0] = static_cast<std::uint8_t>(worker);
+  result.bytes[1] = static_cast<std::uint8_t>(life);
+  return result;
+}
+
+// The state that a whole visit, or `batch` batches of one, makes of `parent`.
+inline StateRef child(const StateRef& parent, std::uint32_t partitions, std::uint32_t batch = 0) {
+  StateRef state = parent;
+  state.at.step += batch == 0 ? 10 - parent.at.batch : batch - parent.at.batch;
+  state.at.batch = batch;
+  if (batch == 0 && ++state.at.visit == partitions) {
+    state.at.visit = 0;
+    ++state.at.epoch;
+  }
+  state.at.samples = state.at.step * 10;
+  state.hash.bytes = {static_cast<std::uint8_t>(state.trial.value), static_cast<std::uint8_t>(state.at.epoch),
+                      static_cast<std::uint8_t>(state.at.visit), static_cast<std::uint8_t>(batch), 1};
+  return state;
+}
+
+}  // namespace modelhop::test

@@ -1,0 +1,216 @@
+#include "worker/core/worker_core.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace modelhop {
+namespace {
+
+template <class... F>
+struct Match : F... {
+  using F::operator()...;
+};
+template <class... F>
+Match(F...) -> Match<F...>;
+
+constexpr Instant kNever{INT64_MAX};
+
+}  // namespace
+
+WorkerCore::WorkerCore(WorkerConfig config) : config_(std::move(config)) {}
+
+void WorkerCore::step(Instant now, const WorkerEvent& event, std::vector<WorkerAction>& out) {
+  if (left_) return;
+  if (!started_) {
+    started_ = true;
+    heard_at_ = now;
+    hello(now, out);
+  }
+  std::visit(Match{
+                 [&](const WorkerTick&) {},
+                 [&](const WorkerReconnected&) { hello(now, out); },
+                 [&](const ToWorker& message) { on_message(now, message, out); },
+                 [&](const UnitEnded& ended) { on_ended(now, ended.report, out); },
+                 [&](const UnitProgress& progress) {
+                   if (running_ && running_->run.lease.token == progress.token) running_->at = progress.at;
+                 },
+                 [&](const WorkerDrain&) { drain(now, "asked to stop", out); },
+             },
+             event);
+  on_tick(now, out);
+}
+
+void WorkerCore::on_tick(Instant now, std::vector<WorkerAction>& out) {
+  if (left_) return;
+  if (now >= std::max(heard_at_, hello_at_) + config_.silence_ms * kMillisecond) hello(now, out);
+  if (welcomed_ && now >= heartbeat_at_) {
+    heartbeat_at_ = now + heartbeat_ms_ * kMillisecond;
+    out.push_back(ToScheduler(Heartbeat{config_.incarnation, progress()}));
+  }
+  for (Waiting& waiting : reports_) {
+    if (now < waiting.resend_at) continue;
+    waiting.resend_at = now + config_.resend_ms * kMillisecond;
+    out.push_back(ToScheduler(UnitDone{config_.incarnation, waiting.report}));
+  }
+  leave_if_done(now, out);
+}
+
+Instant WorkerCore::wake_at() const {
+  if (left_) return kNever;
+  Instant wake = std::max(heard_at_, hello_at_) + config_.silence_ms * kMillisecond;
+  if (welcomed_) wake = std::min(wake, heartbeat_at_);
+  for (const Waiting& waiting : reports_) wake = std::min(wake, waiting.resend_at);
+  if (draining_) wake = std::min(wake, drain_until_);
+  return wake;
+}
+
+void WorkerCore::hello(Instant now, std::vector<WorkerAction>& out) {
+  hello_at_ = now;
+  out.push_back(ToScheduler(WorkerHello{config_.name, config_.incarnation, config_.profile, config_.device,
+                                        config_.threads, config_.memory_bytes, boot_seen_, progress()}));
+  // A report that was lost with the old connection follows at once.
+  for (Waiting& waiting : reports_) waiting.resend_at = now;
+}
+
+std::vector<Progress> WorkerCore::progress() const {
+  std::vector<Progress> units;
+  const auto add = [&](const RunUnit& run, const Cursor& at) {
+    units.push_back({run.lease.unit.experiment, run.lease.unit.id, run.lease.token, at});
+  };
+  if (running_) add(running_->run, running_->at);
+  if (next_) add(*next_, next_->lease.unit.members.front().parent.at);
+  return units;
+}
+
+bool WorkerCore::obeys(std::uint64_t boot) {
+  if (boot < boot_seen_) return false;
+  boot_seen_ = boot;
+  return true;
+}
+
+void WorkerCore::on_message(Instant now, const ToWorker& message, std::vector<WorkerAction>& out) {
+  std::visit(Match{
+                 [&](const Welcome& welcome) {
+                   if (!obeys(welcome.boot)) return;
+                   heard_at_ = now;
+                   heartbeat_ms_ = std::max(welcome.heartbeat_ms, 1u);
+                   if (!welcomed_) heartbeat_at_ = now + heartbeat_ms_ * kMillisecond;
+                   welcomed_ = true;
+                 },
+                 [&](const Refused& refused) {
+                   left_ = true;
+                   out.push_back(Exit{1, refused.reason});
+                 },
+                 [&](const Place& place) {
+                   if (!obeys(place.boot)) return;
+                   heard_at_ = now;
+                   out.push_back(SetPlacement{place});
+                 },
+                 [&](const RunUnit& run) {
+                   if (!obeys(run.boot)) return;
+                   heard_at_ = now;
+                   on_run(now, run, out);
+                 },
+                 [&](const YieldUnit& yield) {
+                   if (!obeys(yield.boot)) return;
+                   heard_at_ = now;
+                   if (running_ && running_->run.lease.token == yield.token) stop(yield.keep, out);
+                   if (next_ && next_->lease.token == yield.token) {
+                     // Not begun: nothing to keep, so its parent is what was reached.
+                     UnitReport report;
+                     report.experiment = yield.experiment;
+                     report.unit = yield.unit;
+                     report.token = yield.token;
+                     if (yield.keep) report.members.push_back({next_->lease.unit.members.front().parent, true, {}, {}});
+                     next_.reset();
+                     reports_.push_back({std::move(report), now});
+                   }
+                 },
+                 [&](const Dismiss& dismiss) {
+                   heard_at_ = now;
+                   std::erase_if(reports_, [&](const Waiting& w) {
+                     return w.report.token == dismiss.token && w.report.experiment == dismiss.experiment &&
+                            w.report.unit == dismiss.unit;
+                   });
+                 },
+                 [&](const Shutdown& shutdown) { drain(now, shutdown.reason, out); },
+             },
+             message);
+}
+
+void WorkerCore::on_run(Instant, const RunUnit& run, std::vector<WorkerAction>& out) {
+  if (run.lease.token <= newest_ || run.lease.unit.members.empty()) return;  // a copy, or late
+  newest_ = run.lease.token;
+  if (draining_) return;  // its lease goes with us when we leave
+  if (running_) {
+    // We have one slot: the scheduler has given up what runs.
+    stop(false, out);
+    next_ = run;
+    return;
+  }
+  start(run, out);
+}
+
+void WorkerCore::start(const RunUnit& run, std::vector<WorkerAction>& out) {
+  running_ = Running{run, run.lease.unit.members.front().parent.at, false, false};
+  out.push_back(StartUnit{run});
+}
+
+void WorkerCore::stop(bool keep, std::vector<WorkerAction>& out) {
+  if (running_->stopping && (keep || !running_->keep)) return;  // asked before; only keep -> drop is news
+  running_->stopping = true;
+  running_->keep = keep;
+  out.push_back(StopUnit{running_->run.lease.token, keep});
+}
+
+void WorkerCore::on_ended(Instant now, const UnitReport& report, std::vector<WorkerAction>& out) {
+  if (!running_ || running_->run.lease.token != report.token) return;
+  running_.reset();
+  if (reports_.size() == kReportsWaitingMax) reports_.erase(reports_.begin());
+  reports_.push_back({report, now});
+  reports_.back().report.detail = report.detail.substr(0, kDetailBytesMax);
+  if (next_) {
+    const RunUnit run = std::move(*next_);
+    next_.reset();
+    start(run, out);
+  }
+}
+
+void WorkerCore::drain(Instant now, std::string reason, std::vector<WorkerAction>& out) {
+  if (draining_) return;
+  draining_ = true;
+  drain_reason_ = std::move(reason);
+  drain_until_ = now + config_.drain_ms * kMillisecond;
+  next_.reset();
+  if (running_) stop(true, out);
+}
+
+void WorkerCore::leave_if_done(Instant now, std::vector<WorkerAction>& out) {
+  if (!draining_) return;
+  const bool done = !running_ && reports_.empty();
+  if (!done && now < drain_until_) return;
+  left_ = true;
+  if (welcomed_) out.push_back(ToScheduler(WorkerBye{config_.incarnation, drain_reason_}));
+  out.push_back(Exit{done ? 0 : 1, drain_reason_});
+}
+
+std::vector<std::string> WorkerCore::check_invariants() const {
+  std::vector<std::string> broken;
+  const auto expect = [&](bool holds, const char* message) {
+    if (!holds) broken.emplace_back(message);
+  };
+  expect(!next_ || (running_ && running_->stopping), "a unit waits though none is being stopped for it");
+  expect(!running_ || running_->run.lease.token <= newest_, "a unit runs under a token it has not seen");
+  expect(!next_ || (next_->lease.token == newest_ && running_ && running_->run.lease.token < newest_),
+         "the unit that waits is not the newest");
+  for (std::size_t i = 0; i < reports_.size(); ++i) {
+    for (std::size_t j = i + 1; j < reports_.size(); ++j) {
+      expect(reports_[i].report.token != reports_[j].report.token, "two reports of one token");
+    }
+    expect(!running_ || reports_[i].report.token != running_->run.lease.token, "a report of a unit that still runs");
+  }
+  return broken;
+}
+
+}  // namespace modelhop
