@@ -19,8 +19,11 @@ namespace {
 
 class Activation final : public Op {
  public:
-  explicit Activation(const Layer& layer)
-      : type_(layer.type), slope_(layer.negative_slope), gelu_(layer.gelu_tanh ? "tanh" : "none") {}
+  Activation(const Layer& layer, bool in_place)
+      : type_(layer.type),
+        in_place_(in_place),
+        slope_(layer.negative_slope),
+        gelu_(layer.gelu_tanh ? "tanh" : "none") {}
 
   at::Tensor forward(const at::Tensor& x, const Pass& pass) override {
     at::Tensor y = apply(x);
@@ -28,13 +31,13 @@ class Activation final : public Op {
     return y;
   }
 
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     at::Tensor kept;
     std::swap(kept, kept_);
     if (!want_input) return {};
     switch (type_) {
       case LayerType::kReLU:
-        return at::threshold_backward(dy, kept, 0);
+        return at::threshold_backward_out(dy, dy, kept, 0);
       case LayerType::kLeakyReLU:
         return at::leaky_relu_backward(dy, kept, slope_, false);
       case LayerType::kGELU:
@@ -54,10 +57,10 @@ class Activation final : public Op {
   bool backward_needs_output() const {
     return type_ == LayerType::kReLU || type_ == LayerType::kTanh || type_ == LayerType::kSigmoid;
   }
-  at::Tensor apply(const at::Tensor& x) const {
+  at::Tensor apply(at::Tensor x) const {
     switch (type_) {
       case LayerType::kReLU:
-        return at::relu(x);
+        return in_place_ ? at::relu_(x) : at::relu(x);
       case LayerType::kLeakyReLU:
         return at::leaky_relu(x, slope_);
       case LayerType::kGELU:
@@ -74,6 +77,7 @@ class Activation final : public Op {
   }
 
   const LayerType type_;
+  const bool in_place_;
   const double slope_;
   const std::string_view gelu_;
   at::Tensor kept_;
@@ -81,6 +85,6 @@ class Activation final : public Op {
 
 }  // namespace
 
-OpPtr make_activation(const Layer& layer) { return std::make_unique<Activation>(layer); }
+OpPtr make_activation(const Layer& layer, bool in_place) { return std::make_unique<Activation>(layer, in_place); }
 
 }  // namespace modelhop

@@ -41,12 +41,30 @@ class Builder {
   explicit Builder(TensorSource& source) : source_(source) {}
   std::vector<OpPtr> build(const std::vector<Layer>& layers) {
     std::vector<OpPtr> ops;
-    for (const Layer& layer : layers) ops.push_back(build(layer));
+    const Layer* previous = nullptr;
+    for (const Layer& layer : layers) {
+      ops.push_back(build(layer, previous != nullptr && makes_fresh_output(*previous)));
+      previous = &layer;
+    }
     return ops;
   }
 
  private:
-  OpPtr build(const Layer& layer) {
+  // Its output is a tensor of its own, which its backward does not read.
+  static bool makes_fresh_output(const Layer& layer) {
+    switch (layer.type) {
+      case LayerType::kLinear:
+      case LayerType::kConv2d:
+      case LayerType::kBatchNorm1d:
+      case LayerType::kBatchNorm2d:
+      case LayerType::kLayerNorm:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  OpPtr build(const Layer& layer, bool fresh_input) {
     const std::uint32_t place = place_++;
     switch (layer.type) {
       case LayerType::kLinear:
@@ -64,7 +82,7 @@ class Builder {
       case LayerType::kSiLU:
       case LayerType::kTanh:
       case LayerType::kSigmoid:
-        return make_activation(layer);
+        return make_activation(layer, fresh_input);
       case LayerType::kMaxPool2d:
       case LayerType::kAvgPool2d:
       case LayerType::kAdaptiveAvgPool2d:

@@ -17,9 +17,11 @@ class Model {
   // `gradients` null: only evaluation. REQUIRES: the state's tensors begin with model_tensors(layers).
   Model(const std::vector<Layer>& layers, StateArena& state, GradientArena* gradients);
   at::Tensor forward(const at::Tensor& x, const Pass& pass) const { return chain_.forward(x, pass); }
-  // `dy`: gradient of the last training forward()'s result. Every parameter's gradient is written. Returns the gradient
-  // of x where wanted.
-  at::Tensor backward(const at::Tensor& dy, bool want_input = false) const { return chain_.backward(dy, want_input); }
+  // `dy`: gradient of the last training forward()'s result; may be overwritten. Every parameter's gradient is written.
+  // Returns the gradient of x where wanted.
+  at::Tensor backward(at::Tensor dy, bool want_input = false) const {
+    return chain_.backward(std::move(dy), want_input);
+  }
 
  private:
   const Chain chain_;

@@ -46,7 +46,7 @@ class BatchNorm final : public Op {
 
   bool has_parameters() const override { return weight_.value.defined(); }
 
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     const bool affine = weight_.value.defined();
     auto [dx, dw, db] =
         at::native_batch_norm_backward(dy, x_, optional(weight_.value), optional(mean_), optional(var_), batch_mean_,
@@ -85,7 +85,7 @@ class LayerNorm final : public Op {
 
   bool has_parameters() const override { return weight_.value.defined(); }
 
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     auto [dx, dw, db] =
         at::native_layer_norm_backward(dy, x_, shape_, mean_, rstd_, optional(weight_.value), optional(bias_.value),
                                        {want_input, weight_.value.defined(), bias_.value.defined()});

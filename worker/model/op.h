@@ -24,11 +24,11 @@ struct Pass {
 class Op {
  public:
   virtual ~Op() = default;
-  // `x`: float, the batch first. In training, keeps what backward() needs. Does not write to `x`.
+  // `x`: float, the batch first. In training, keeps what backward() needs. Writes to `x` only where its maker was told.
   virtual at::Tensor forward(const at::Tensor& x, const Pass& pass) = 0;
   // REQUIRES: the last forward() was a training pass. ENSURES: gradients of own parameters are overwritten. Returns the
-  // gradient of forward()'s x, or an undefined tensor unless `want_input`. Does not write to `dy`.
-  virtual at::Tensor backward(const at::Tensor& dy, bool want_input) = 0;
+  // gradient of forward()'s x, or an undefined tensor unless `want_input`. May write to `dy`.
+  virtual at::Tensor backward(at::Tensor dy, bool want_input) = 0;
   virtual bool has_parameters() const { return false; }
 };
 
@@ -48,7 +48,8 @@ OpPtr make_linear(const Layer& layer, TensorSource& source);
 OpPtr make_conv2d(const Layer& layer, TensorSource& source);
 OpPtr make_batch_norm(const Layer& layer, TensorSource& source);
 OpPtr make_layer_norm(const Layer& layer, TensorSource& source);
-OpPtr make_activation(const Layer& layer);
+// `in_place`: nobody else needs its input, so relu overwrites it.
+OpPtr make_activation(const Layer& layer, bool in_place);
 OpPtr make_pool(const Layer& layer);
 OpPtr make_flatten(const Layer& layer);
 // `place`: the layer's place in the model, depth first; with the pass it keys the mask.

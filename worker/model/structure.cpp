@@ -1,5 +1,6 @@
 // flatten, dropout, residual, and running layers one after another.
 #include <ATen/ops/add.h>
+#include <ATen/ops/clone.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/flatten.h>
 
@@ -17,7 +18,7 @@ class Flatten final : public Op {
     sizes_ = at::DimVector(x.sizes());
     return at::flatten(x, start_, end_);
   }
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     return want_input ? dy.reshape(sizes_) : at::Tensor();
   }
 
@@ -40,7 +41,7 @@ class Dropout final : public Op {
     dropout_mask(stream, place_, p_, kept_);
     return masked(x);
   }
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     if (!want_input) return {};
     return kept_.empty() ? dy : masked(dy);
   }
@@ -63,8 +64,8 @@ class Residual final : public Op {
   explicit Residual(Chain layers) : layers_(std::move(layers)) {}
 
   at::Tensor forward(const at::Tensor& x, const Pass& pass) override { return at::add(x, layers_.forward(x, pass)); }
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
-    const at::Tensor dx = layers_.backward(dy, want_input);
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
+    const at::Tensor dx = layers_.backward(dy.clone(), want_input);
     return want_input ? at::add(dy, dx) : at::Tensor();
   }
   bool has_parameters() const override { return layers_.has_parameters(); }
@@ -91,7 +92,7 @@ at::Tensor Chain::forward(at::Tensor x, const Pass& pass) const {
 
 at::Tensor Chain::backward(at::Tensor dy, bool want_input) const {
   const std::size_t last = want_input ? 0 : first_with_parameters_;
-  for (std::size_t i = ops_.size(); i-- > last;) dy = ops_[i]->backward(dy, want_input || i > last);
+  for (std::size_t i = ops_.size(); i-- > last;) dy = ops_[i]->backward(std::move(dy), want_input || i > last);
   return want_input ? dy : at::Tensor();
 }
 

@@ -30,7 +30,7 @@ class Linear final : public Op {
 
   bool has_parameters() const override { return true; }
 
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     const at::Tensor flat = dy.dim() == 2 ? dy : dy.reshape({-1, out_});
     at::mm_out(weight_.gradient, flat.t(), x_);
     if (bias_.value.defined()) at::sum_out(bias_.gradient, flat, {0});
@@ -65,7 +65,7 @@ class Conv2d final : public Op {
 
   bool has_parameters() const override { return true; }
 
-  at::Tensor backward(const at::Tensor& dy, bool want_input) override {
+  at::Tensor backward(at::Tensor dy, bool want_input) override {
     const bool has_bias = bias_.value.defined();
     at::OptionalIntArrayRef bias_sizes;
     if (has_bias) bias_sizes = bias_.value.sizes();

@@ -3,11 +3,7 @@
 
 #include <cmath>
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define MODELHOP_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define MODELHOP_CLONES
-#endif
+#include "worker/model/vector_clones.h"
 
 namespace modelhop::kernels {
 namespace {
