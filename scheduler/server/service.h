@@ -9,11 +9,11 @@
 
 namespace modelhop {
 
-struct RecordLine {       // one durable record as people read it
+struct RecordLine {  // one durable record as people read it
   std::uint64_t seq{};
   ExperimentId experiment;
   std::string type;
-  std::string json;       // {"at":..,"body":{..},"experiment":"e1","seq":..,"type":"..","version":1}
+  std::string json;  // {"at":..,"body":{..},"experiment":"e1","seq":..,"type":"..","version":1}
 };
 
 class Service {

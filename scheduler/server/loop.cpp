@@ -1,0 +1,204 @@
+#include "scheduler/server/loop.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <thread>
+
+#include "common/base/limits.h"
+#include "common/state/state_file.h"
+#include "scheduler/server/store_view.h"
+
+namespace modelhop {
+namespace {
+
+constexpr std::int64_t kIdleNs = kSecond;  // the longest wait where the core names no time
+
+const Incarnation& incarnation_of(const ToScheduler& message) {
+  return std::visit([](const auto& body) -> const Incarnation& { return body.incarnation; }, message);
+}
+
+Event event_of(ToScheduler message) {
+  return std::visit([](auto&& body) -> Event { return std::forward<decltype(body)>(body); }, std::move(message));
+}
+
+}  // namespace
+
+Loop::Loop(std::unique_ptr<ServerLink> link, std::unique_ptr<Core> core, std::unique_ptr<Journal> journal,
+           TaskThread& side, BlobStore& store, spdlog::logger& log)
+    : link_(std::move(link)),
+      core_(std::move(core)),
+      side_(side),
+      store_(store),
+      log_(log),
+      journal_(std::move(journal)) {}
+
+Result<std::unique_ptr<Loop>> Loop::open(const LoopConfig& config, BlobStore& store, TaskThread& side,
+                                         spdlog::logger& log) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, open_journal(config.state_dir));
+  auto core = std::make_unique<Core>(config.core);
+  RETURN_IF_ERROR(read_journal(config.state_dir, [&](const Record& record) { return core->apply(record); }));
+  ASSIGN_OR_RETURN(const std::uint64_t boot, claim_boot(store, core->state().boot));
+  ASSIGN_OR_RETURN(std::unique_ptr<ServerLink> link, ServerLink::listen(config.listen));
+  if (!is_loopback(link->address())) {
+    log.warn("{} can be reached from other machines, and workers are not authenticated: use a private network",
+             link->address());
+  }
+  log.info("boot {} at record {}, listening on {}", boot, core->state().seq, link->address());
+  std::unique_ptr<Loop> loop(new Loop(std::move(link), std::move(core), std::move(journal), side, store, log));
+  RETURN_IF_ERROR(loop->begin_on_loop(boot, config.on_durable));
+  return loop;
+}
+
+Status Loop::begin_on_loop(std::uint64_t boot, std::function<void(std::uint64_t)> on_durable) {
+  journal_->on_durable([this, on_durable = std::move(on_durable)](std::uint64_t seq) {
+    link_->wake();
+    if (on_durable) on_durable(seq);
+  });
+  outbox_.release(journal_->durable_seq());
+  Actions actions;
+  RETURN_IF_ERROR(core_->begin_serving(boot, monotonic_now(), wall_now(), actions));
+  carry_out_on_loop(actions);
+  return {};
+}
+
+void Loop::run() {
+  for (;;) {
+    const Result<std::vector<ServerLink::Received>> received = link_->receive(timeout_on_loop());
+    if (!received.ok()) {
+      log_.error("{}", received.status().message());
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));  // what the link waits for may come back
+    } else {
+      for (const ServerLink::Received& one : *received) on_frame_on_loop(one);
+    }
+    std::vector<Task> tasks;
+    bool ending = false;
+    {
+      std::lock_guard guard(mutex_);
+      tasks.swap(tasks_);
+      ending = ending_;
+    }
+    for (const Task& task : tasks) task(*this);
+    if (wake_at_ && monotonic_now() >= *wake_at_) {
+      wake_at_.reset();
+      step_on_loop(Tick{});
+    }
+    if (ending) journal_->flush();
+    outbox_.release(journal_->durable_seq());
+    if (!ending) continue;
+    std::lock_guard guard(mutex_);
+    if (!tasks_.empty() || !outbox_.empty()) continue;
+    ended_ = true;
+    return;
+  }
+}
+
+void Loop::end() {
+  {
+    std::lock_guard guard(mutex_);
+    ending_ = true;
+  }
+  link_->wake();
+}
+
+bool Loop::post(Task task) {
+  {
+    std::lock_guard guard(mutex_);
+    if (ended_) return false;
+    tasks_.push_back(std::move(task));
+  }
+  link_->wake();
+  return true;
+}
+
+std::int64_t Loop::timeout_on_loop() const {
+  if (!wake_at_) return kIdleNs;
+  return std::clamp<std::int64_t>(*wake_at_ - monotonic_now(), 0, kIdleNs);
+}
+
+// A bad frame is its sender's fault: counted, and logged as often as a power of two is reached.
+void Loop::on_frame_on_loop(const ServerLink::Received& received) {
+  Result<ToScheduler> message = decode_to_scheduler(received.frame);
+  if (message.ok() && incarnation_of(*message) != received.from) {
+    message = corrupt("frame: speaks for another worker than its connection");
+  }
+  if (!message.ok()) {
+    ++bad_frames_;
+    if (std::has_single_bit(bad_frames_)) {
+      log_.warn("worker {}: {} ({} bad frames so far)", to_string(received.from), message.status().message(),
+                bad_frames_);
+    }
+    return;
+  }
+  step_on_loop(event_of(std::move(*message)));
+}
+
+void Loop::step_on_loop(const Event& event) {
+  Actions actions;
+  core_->step(monotonic_now(), wall_now(), event, actions);
+  carry_out_on_loop(actions);
+}
+
+// Records before sends: nothing leaves that a crash could take back.
+void Loop::carry_out_on_loop(Actions& actions) {
+  if (log_.should_log(spdlog::level::debug)) {
+    for (const Record& record : actions.records) log_.debug("record {}", to_json(record));
+  }
+  journal_->append(std::move(actions.records));
+  for (Send& send : actions.sends) {
+    if (const auto* reply = std::get_if<Reply>(&send.message)) {
+      outbox_.hold(send.after_seq, [this, held = *reply] { reply_on_loop(held); });
+    } else if (const auto* to = std::get_if<Incarnation>(&send.to)) {
+      outbox_.hold(send.after_seq, [this, to = *to, message = std::get<ToWorker>(std::move(send.message))] {
+        send_on_loop(to, message);
+      });
+    }
+  }
+  for (const DeleteState& deletion : actions.deletes) {
+    outbox_.hold(deletion.after_seq, [this, state = deletion.state] { delete_on_loop(state); });
+  }
+  if (actions.wake_at) wake_at_ = actions.wake_at;
+}
+
+// A frame that cannot be sent needs no other answer than this line: a lease that its worker does not know expires, and
+// a worker that hears nothing says hello again.
+void Loop::send_on_loop(const Incarnation& to, const ToWorker& message) {
+  const Frame frame = encode(message);
+  if (frame.size() > kFrameBytesMax) {
+    log_.error("worker {}: a message of {} bytes is over the limit of {}", to_string(to), frame.size(), kFrameBytesMax);
+    return;
+  }
+  if (const Status status = link_->send(to, frame); !status.ok()) log_.warn("{}", status.message());
+}
+
+RequestId Loop::expect_reply_on_loop(std::function<void(const Reply&)> answered) {
+  const RequestId request{++requests_};
+  expected_.emplace(request, std::move(answered));
+  return request;
+}
+
+void Loop::reply_on_loop(const Reply& reply) {
+  const auto found = expected_.find(reply.request);
+  if (found == expected_.end()) return;
+  const auto answered = std::move(found->second);
+  expected_.erase(found);
+  answered(reply);
+}
+
+void Loop::delete_on_loop(const StateRef& state) {
+  const State& durable = core_->state();
+  if (state.experiment.value == 0 || state.experiment.value > durable.experiments.size()) return;
+  const std::string name = state_blob_name(state, durable.experiments[state.experiment.value - 1].partitions);
+  const bool posted = side_.post([this, state, name] {
+    if (const Status status = store_.remove(name); !status.ok()) {
+      log_.warn("{}; tried again at the next start", status.message());
+      return;
+    }
+    post([state](Loop& loop) { loop.step_on_loop(StateGone{state}); });
+  });
+  if (!posted) log_.warn("{}: too many deletions wait; tried again at the next start", name);
+}
+
+}  // namespace modelhop

@@ -1,0 +1,84 @@
+#pragma once
+// Loop: the one thread that owns the core. Frames, client requests, ticks and deletions go in as events; records go to
+// the journal; what depends on them leaves when they are durable.
+// Lifecycle: open() replays the journal and claims a boot number; run() on a thread of its own until end().
+// Threads: functions named ..._on_loop on the loop's thread (tasks and callbacks run there); the others on any.
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/net/link.h"
+#include "common/store/blob_store.h"
+#include "common/store/journal.h"
+#include "scheduler/core/core.h"
+#include "scheduler/server/outbox.h"
+#include "scheduler/server/task_thread.h"
+
+namespace spdlog {
+class logger;
+}
+
+namespace modelhop {
+
+struct LoopConfig {
+  std::string state_dir, listen;
+  CoreConfig core;
+  std::function<void(std::uint64_t seq)> on_durable;  // after each commit, on the journal's thread
+};
+
+class Loop {
+ public:
+  using Task = std::function<void(Loop&)>;
+
+  // `store`, `side` and `log` outlive the loop.
+  static Result<std::unique_ptr<Loop>> open(const LoopConfig& config, BlobStore& store, TaskThread& side,
+                                            spdlog::logger& log);
+  void run();
+  void end();            // run() returns once all that was recorded is durable and has left
+  bool post(Task task);  // false: the loop has ended, and the task is dropped
+  std::string address() const { return link_->address(); }
+  std::uint64_t durable_seq() const { return journal_->durable_seq(); }
+
+  const Core& core_on_loop() const { return *core_; }
+  void step_on_loop(const Event& event);
+  // `leave` runs when all that is recorded so far is durable.
+  void when_durable_on_loop(Outbox::Leave leave) { outbox_.hold(core_->state().seq, std::move(leave)); }
+  // The id to put into an event; `answered` gets its Reply, once.
+  RequestId expect_reply_on_loop(std::function<void(const Reply&)> answered);
+
+ private:
+  Loop(std::unique_ptr<ServerLink> link, std::unique_ptr<Core> core, std::unique_ptr<Journal> journal, TaskThread& side,
+       BlobStore& store, spdlog::logger& log);
+
+  Status begin_on_loop(std::uint64_t boot, std::function<void(std::uint64_t)> on_durable);
+  void on_frame_on_loop(const ServerLink::Received& received);
+  void carry_out_on_loop(Actions& actions);
+  void send_on_loop(const Incarnation& to, const ToWorker& message);
+  void reply_on_loop(const Reply& reply);
+  void delete_on_loop(const StateRef& state);
+  std::int64_t timeout_on_loop() const;
+
+  const std::unique_ptr<ServerLink> link_;
+  const std::unique_ptr<Core> core_;
+  TaskThread& side_;
+  BlobStore& store_;
+  spdlog::logger& log_;
+
+  Outbox outbox_;
+  std::optional<Instant> wake_at_;
+  std::map<RequestId, std::function<void(const Reply&)>> expected_;
+  std::uint64_t requests_ = 0, bad_frames_ = 0;
+
+  std::mutex mutex_;  // guards what follows
+  std::vector<Task> tasks_;
+  bool ending_ = false, ended_ = false;
+
+  const std::unique_ptr<Journal> journal_;  // last: its thread wakes the link
+};
+
+}  // namespace modelhop

@@ -1,0 +1,165 @@
+#include "scheduler/server/requests.h"
+
+#include "common/base/limits.h"
+#include "common/base/version.h"
+#include "common/state/state_file.h"
+#include "scheduler/api/find.h"
+#include "scheduler/api/json_text.h"
+#include "scheduler/api/views.h"
+#include "scheduler/server/spec_requests.h"
+#include "scheduler/server/store_view.h"
+
+namespace modelhop {
+namespace {
+
+constexpr std::string_view kRoot = "/api/v1/";
+
+ApiContext live_context() { return {monotonic_now(), wall_now(), true, kModelhopVersion}; }
+
+void on_side(const Backends& backends, const Done& done, std::function<void()> task) {
+  if (!backends.side.post(std::move(task))) done(busy());
+}
+
+void on_loop(const Backends& backends, const Done& done, Loop::Task task) {
+  if (!backends.loop.post(std::move(task))) done(stopping());
+}
+
+// What the state alone answers. It leaves when all that it shows is durable.
+void read(const Backends& backends, ApiRequest request, Done done) {
+  on_loop(backends, done, [request = std::move(request), done](Loop& loop) {
+    loop.when_durable_on_loop(
+        [done, response = answer(loop.core_on_loop(), live_context(), request)] { done(response); });
+  });
+}
+
+void create_experiment(const Backends& backends, ApiRequest request, Done done) {
+  if (request.idempotency_key.size() > kNameBytesMax) {
+    return done(problem(400, "bad request", "Idempotency-Key: at most " + std::to_string(kNameBytesMax) + " bytes"));
+  }
+  on_side(backends, done, [backends, request = std::move(request), done] {
+    CheckedSpec checked = check_spec(backends.store, request.body);
+    if (checked.refused) return done(*checked.refused);
+    on_loop(backends, done, [request, checked = std::move(checked), done](Loop& loop) {
+      const RequestId id = loop.expect_reply_on_loop([checked, done](const Reply& reply) {
+        if (!reply.status.ok()) return done(problem_of(reply.status));
+        done({201, "application/json",
+              dump({{"id", to_string(reply.experiment)},
+                    {"name", checked.parsed.spec->name},
+                    {"warnings", problems_json(checked.parsed.problems)}})});
+      });
+      loop.step_on_loop(
+          CreateExperiment{id, request.idempotency_key, request.body, checked.parsed.spec, checked.dataset});
+    });
+  });
+}
+
+void control(const Backends& backends, const std::string& name, Control control, Done done) {
+  on_loop(backends, done, [name, control, done](Loop& loop) {
+    const ExperimentRow* row = find_experiment(loop.core_on_loop().state(), name);
+    if (row == nullptr) return done(problem(404, "not found", "no experiment \"" + name + "\" here"));
+    const ExperimentId experiment = row->id;
+    const RequestId id = loop.expect_reply_on_loop([&loop, experiment, done](const Reply& reply) {
+      if (!reply.status.ok()) return done(problem_of(reply.status));
+      const ExperimentRow& now = loop.core_on_loop().state().experiments[experiment.value - 1];
+      done({200, "application/json", dump({{"id", to_string(experiment)}, {"state", to_string(now.state)}})});
+    });
+    loop.step_on_loop(ControlExperiment{id, experiment, control});
+  });
+}
+
+// The store says which data sets there are; the core, who holds them.
+void datasets(const Backends& backends, const std::string& name, Done done) {
+  on_side(backends, done, [backends, name, done] {
+    std::vector<DatasetRegistered> found;
+    const std::vector<std::string> names =
+        name.empty() ? dataset_names(backends.store) : std::vector<std::string>{name};
+    for (const std::string& one : names) {
+      const Result<Manifest> manifest = read_manifest(backends.store, one);
+      if (manifest.ok()) {
+        found.push_back(registered(*manifest));
+      } else if (!name.empty()) {
+        return done(problem_of(manifest.status()));
+      }
+    }
+    on_loop(backends, done, [found = std::move(found), name, done](Loop& loop) {
+      const State& state = loop.core_on_loop().state();
+      Json items = Json::array();
+      for (const DatasetRegistered& info : found) {
+        const auto row = state.datasets.find(info.name);
+        const bool known = row != state.datasets.end() && row->second.info.identity == info.identity;
+        items.push_back(dataset_json(state, known ? row->second : DatasetRow{info, {}}));
+      }
+      if (!name.empty()) return done({200, "application/json", dump(items[0])});
+      done({200, "application/json", dump({{"items", std::move(items)}, {"next", nullptr}})});
+    });
+  });
+}
+
+void content(const Backends& backends, const std::string& id, Done done) {
+  on_loop(backends, done, [backends, id, done](Loop& loop) {
+    const auto [row, owner, found] = find_checkpoint(loop.core_on_loop().state(), id);
+    if (found == nullptr) return done(problem(404, "not found", "no checkpoint \"" + id + "\" here"));
+    const std::string blob = state_blob_name(*found, row->partitions);
+    if (found->size_bytes > kContentBytesMax) {
+      return done(problem(413, "too large",
+                          id + " is " + std::to_string(found->size_bytes) + " bytes; copy it from the store: " + blob));
+    }
+    on_side(backends, done, [backends, blob, done, size = found->size_bytes] {
+      const Result<std::vector<std::uint8_t>> bytes = backends.store.read(blob, size);
+      if (!bytes.ok()) return done(problem_of(bytes.status()));
+      done({200, "application/octet-stream", std::string(bytes->begin(), bytes->end())});
+    });
+  });
+}
+
+// Splits "NAME:verb". False: there is no verb.
+bool split_verb(const std::string& part, std::string& name, std::string& verb) {
+  const std::size_t colon = part.rfind(':');
+  if (colon == std::string::npos) return false;
+  name = part.substr(0, colon);
+  verb = part.substr(colon + 1);
+  return true;
+}
+
+}  // namespace
+
+ApiResponse busy() { return problem(503, "busy", "too many requests wait; try again in a moment"); }
+
+ApiResponse stopping() { return problem(503, "stopping", "the service is about to end"); }
+
+void handle_request(Backends backends, ApiRequest request, Done done) {
+  const std::string path = request.path.starts_with(kRoot) ? request.path.substr(kRoot.size()) : "";
+  const std::size_t slash = path.find('/');
+  const std::string first = path.substr(0, slash);
+  const std::string raw = slash == std::string::npos ? "" : path.substr(slash + 1);
+  const std::string second = percent_decode(raw).value_or(raw);
+  std::string name, verb;
+  if (request.method == "GET") {
+    if (first == "datasets" && second.find('/') == std::string::npos)
+      return datasets(backends, second, std::move(done));
+    constexpr std::string_view kContent = "/content";
+    if (first == "checkpoints" && second.ends_with(kContent)) {
+      return content(backends, second.substr(0, second.size() - kContent.size()), std::move(done));
+    }
+  }
+  if (request.method == "POST") {
+    if (path == "experiments") return create_experiment(backends, std::move(request), std::move(done));
+    if (path == "specs:validate" || path == "specs:preview") {
+      return on_side(backends, done,
+                     [backends, done, body = std::move(request.body), preview = path == "specs:preview"] {
+                       done(preview ? preview_spec(backends.store, body) : validate_spec(backends.store, body));
+                     });
+    }
+    if (first == "experiments" && split_verb(second, name, verb)) {
+      if (verb == "stop") return control(backends, name, Control::kStop, std::move(done));
+      if (verb == "cancel") return control(backends, name, Control::kCancel, std::move(done));
+    }
+  }
+  if (request.method == "DELETE" && first == "experiments" && !second.empty() &&
+      second.find('/') == std::string::npos) {
+    return control(backends, second, Control::kDelete, std::move(done));
+  }
+  read(backends, std::move(request), std::move(done));
+}
+
+}  // namespace modelhop

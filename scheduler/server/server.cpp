@@ -1,0 +1,181 @@
+#include "scheduler/server/server.h"
+
+#include <spdlog/sinks/rotating_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <future>
+
+#include "common/base/version.h"
+#include "common/store/files.h"
+#include "common/store/journal.h"
+#include "scheduler/server/loop.h"
+#include "scheduler/server/requests.h"
+
+namespace modelhop {
+namespace {
+
+constexpr std::size_t kRecordsAtOnceMax = 10'000;
+constexpr std::uint32_t kQuietPollMs = 20;
+
+Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& state_dir, int verbosity) {
+  RETURN_IF_ERROR(make_folders(state_dir + "/logs"));
+  try {
+    auto file = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(state_dir + "/logs/scheduler.log", kLogBytesMax,
+                                                                       kLogFiles - 1);
+    auto console = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    file->set_level(verbosity >= 2 ? spdlog::level::debug : spdlog::level::info);
+    console->set_level(verbosity >= 2   ? spdlog::level::debug
+                       : verbosity == 1 ? spdlog::level::info
+                       : verbosity == 0 ? spdlog::level::warn
+                                        : spdlog::level::off);
+    auto log = std::make_shared<spdlog::logger>("scheduler", spdlog::sinks_init_list{file, console});
+    log->set_level(file->level());
+    log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+    log->flush_on(spdlog::level::warn);
+    return log;
+  } catch (const spdlog::spdlog_ex& error) {
+    return environment(state_dir + "/logs: " + error.what());
+  }
+}
+
+}  // namespace
+
+Server::Server(ServerConfig config) : config_(std::move(config)) {}
+
+Result<std::unique_ptr<Server>> Server::start(ServerConfig config) {
+  std::unique_ptr<Server> server(new Server(std::move(config)));
+  RETURN_IF_ERROR(server->open());
+  return server;
+}
+
+Status Server::open() {
+  RETURN_IF_ERROR(make_folders(config_.state_dir));
+  ASSIGN_OR_RETURN(log_, make_log(config_.state_dir, config_.verbosity));
+  store_uri_ = config_.store.empty() ? config_.state_dir + "/store" : config_.store;
+  if (store_uri_.find("://") == std::string::npos)
+    store_uri_ = std::filesystem::absolute(store_uri_).lexically_normal().string();
+  ASSIGN_OR_RETURN(store_, open_store(store_uri_));
+  side_ = std::make_unique<TaskThread>();
+  log_->info("modelhop {} starts on {} with store {}", kModelhopVersion, config_.state_dir, store_uri_);
+  ASSIGN_OR_RETURN(loop_, Loop::open({config_.state_dir, config_.listen, config_.core,
+                                      [this](std::uint64_t seq) { on_durable(seq); }},
+                                     *store_, *side_, *log_));
+  ASSIGN_OR_RETURN(reader_, open_journal_reader(config_.state_dir));
+  thread_ = std::thread([this] { loop_->run(); });
+  return {};
+}
+
+Server::~Server() { stop(); }
+
+std::string Server::address() const { return loop_->address(); }
+
+void Server::ask(ApiRequest request, std::function<void(ApiResponse)> done) {
+  if (waiting_.fetch_add(1) >= kRequestsWaitingMax) {
+    --waiting_;
+    return done(busy());
+  }
+  handle_request({*loop_, *side_, *store_}, std::move(request), [this, done = std::move(done)](ApiResponse response) {
+    --waiting_;
+    done(std::move(response));
+  });
+}
+
+ApiResponse Server::ask_and_wait(ApiRequest request) {
+  auto promise = std::make_shared<std::promise<ApiResponse>>();
+  ask(std::move(request), [promise](ApiResponse response) { promise->set_value(std::move(response)); });
+  return promise->get_future().get();
+}
+
+std::vector<RecordLine> Server::records(std::uint64_t after, ExperimentId experiment, std::size_t limit) {
+  std::lock_guard guard(reader_mutex_);
+  Result<std::vector<JournalLine>> lines = reader_->lines(after, experiment, std::min(limit, kRecordsAtOnceMax));
+  std::vector<RecordLine> out;
+  if (!lines.ok()) {
+    log_->error("{}", lines.status().message());
+    return out;
+  }
+  for (JournalLine& line : *lines) {
+    out.push_back({line.seq, line.experiment, std::move(line.type), std::move(line.json)});
+  }
+  return out;
+}
+
+std::uint64_t Server::watch(std::function<void(std::uint64_t)> callback) {
+  std::lock_guard guard(watchers_mutex_);
+  watchers_.emplace(next_watcher_, std::move(callback));
+  return next_watcher_++;
+}
+
+void Server::unwatch(std::uint64_t handle) {
+  std::lock_guard guard(watchers_mutex_);
+  watchers_.erase(handle);
+}
+
+void Server::on_durable(std::uint64_t seq) {
+  std::lock_guard guard(watchers_mutex_);
+  for (const auto& [handle, callback] : watchers_) callback(seq);
+}
+
+bool Server::on_loop(std::function<void(Loop&)> read) {
+  auto promise = std::make_shared<std::promise<void>>();
+  const bool posted = loop_->post([promise, read = std::move(read)](Loop& loop) {
+    read(loop);
+    promise->set_value();
+  });
+  if (posted) promise->get_future().wait();
+  return posted;
+}
+
+std::optional<ExperimentId> Server::find_unfinished(const std::string& spec_expanded, const ContentHash& dataset) {
+  std::optional<ExperimentId> found;
+  on_loop([&](Loop& loop) {
+    for (const ExperimentRow& row : loop.core_on_loop().state().experiments) {
+      if (row.state != ExperimentState::kRunning || row.dataset_identity != dataset) continue;
+      if (row.spec != nullptr && row.spec->expanded == spec_expanded) found = row.id;
+    }
+  });
+  return found;
+}
+
+bool Server::worker_gone(const std::string& name, const std::string& reason) {
+  bool joined = false;
+  on_loop([&](Loop& loop) {
+    for (const WorkerRow& row : loop.core_on_loop().state().workers) {
+      if (row.name != name || !row.present) continue;
+      joined = true;
+      loop.step_on_loop(WorkerGone{row.incarnation, reason});
+      break;  // the step may have moved the rows
+    }
+  });
+  return joined;
+}
+
+void Server::drain() {
+  loop_->post([](Loop& loop) { loop.step_on_loop(DrainAll{}); });
+}
+
+bool Server::wait_quiet(std::uint32_t timeout_ms) {
+  const Instant until = monotonic_now() + timeout_ms * kMillisecond;
+  for (;;) {
+    bool quiet = true;
+    on_loop([&](Loop& loop) { quiet = loop.core_on_loop().quiet(); });
+    if (quiet || monotonic_now() >= until) return quiet;
+    std::this_thread::sleep_for(std::chrono::milliseconds(kQuietPollMs));
+  }
+}
+
+void Server::stop() {
+  if (thread_.joinable()) {
+    loop_->end();
+    thread_.join();
+    log_->info("stopped at record {}", loop_->durable_seq());
+    log_->flush();
+  }
+  if (side_) side_->end();  // runs what still waits; a task that wants the loop is told that it ended
+}
+
+}  // namespace modelhop

@@ -1,0 +1,34 @@
+#pragma once
+// TaskThread: what is too slow for the loop (reading the store, checking a spec, deleting states), one task after
+// another. Threads: post() from any; tasks run on its own. The destructor runs what was posted before it.
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace modelhop {
+
+inline constexpr std::size_t kTasksWaitingMax = 1 << 16;
+
+class TaskThread {
+ public:
+  TaskThread();
+  ~TaskThread();
+  TaskThread(const TaskThread&) = delete;
+  TaskThread& operator=(const TaskThread&) = delete;
+  // False: kTasksWaitingMax wait already, or it is ending; the task is dropped.
+  bool post(std::function<void()> task);
+  void end();  // runs what was posted before; any number of times, from one thread
+
+ private:
+  void run_on_thread();
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  bool ending_ = false;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace modelhop
