@@ -19,9 +19,10 @@ function(modelhop_target name out)
   set(${out} modelhop_${target} PARENT_SCOPE)
 endfunction()
 
-# modelhop_leaf(FOLDER NEEDS leaves... USES packages... EMBED files...)
+# modelhop_leaf(FOLDER NEEDS leaves... USES packages... EMBED files... HEADERS leaves...)
+# HEADERS: leaves whose headers it includes without linking them.
 function(modelhop_leaf folder)
-  cmake_parse_arguments(LEAF "" "" "NEEDS;USES;EMBED" ${ARGN})
+  cmake_parse_arguments(LEAF "" "" "NEEDS;USES;EMBED;HEADERS" ${ARGN})
   modelhop_target(${folder} target)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main[^/]*\\.cpp$")

@@ -18,7 +18,8 @@ for match in re.finditer(r"modelhop_leaf\(([^)]*)\)", cmake):
         for word in words[words.index("NEEDS") + 1 :]:
             if word in ("USES", "EMBED"):
                 break
-            needs.append(word)
+            if word != "HEADERS":  # a leaf whose headers alone are used stands below, too
+                needs.append(word)
     leaves[words[0]] = needs
 
 

@@ -1,0 +1,101 @@
+#include "worker/hop/hop.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "common/base/hash.h"
+#include "tests/common/state/example_state.h"
+#include "tests/common/store/scratch.h"
+
+using namespace modelhop;
+
+namespace {
+
+constexpr std::uint32_t kPartitions = 4;
+
+struct Fixture {
+  Scratch scratch;
+  std::unique_ptr<BlobStore> store = std::move(open_store(scratch.path)).value();
+  std::unique_ptr<StateArena> state = std::make_unique<StateArena>(example_state());
+  StateRef named{{7}, {12}, 1, {}, {}, {}, 0};
+
+  std::string path(const StateRef& ref) { return store->local_path(state_blob_name(ref, kPartitions)).value(); }
+};
+
+}  // namespace
+
+TEST_CASE("a published state comes from the store with the same bytes and hash", "[hop]") {
+  Fixture f;
+  Hop hop(*f.store, 1 << 20);
+  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  CHECK(ref.hash == state_hash(*f.state));
+  CHECK(ref.at == f.state->cursor);
+  CHECK(ref.size_bytes == std::filesystem::file_size(f.path(ref)));
+  auto fetched = std::move(hop.fetch(ref, example_layout(), kPartitions)).value();
+  CHECK(fetched.path == HopPath::kStore);
+  CHECK(fetched.state->cursor == f.state->cursor);
+  CHECK(state_hash(*fetched.state) == ref.hash);
+}
+
+TEST_CASE("a kept state stays, once, and then comes from the store", "[hop]") {
+  Fixture f;
+  Hop hop(*f.store, 1 << 20);
+  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  hop.keep(ref.hash, std::move(f.state));
+  CHECK(hop.kept_bytes() > 0);
+  CHECK(std::move(hop.fetch(ref, example_layout(), kPartitions)).value().path == HopPath::kStay);
+  CHECK(hop.kept_bytes() == 0);
+  CHECK(std::move(hop.fetch(ref, example_layout(), kPartitions)).value().path == HopPath::kStore);
+}
+
+TEST_CASE("kept states never hold more than their limit, and the oldest go first", "[hop][limits]") {
+  Fixture f;
+  const std::uint64_t size = f.state->bytes().size();
+  Hop hop(*f.store, 2 * size);
+  std::vector<StateRef> refs;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    auto state = std::make_unique<StateArena>(example_state());
+    state->cursor.step = 100 + i;
+    refs.push_back(hop.publish(f.named, *state, kPartitions).value());
+    hop.keep(refs.back().hash, std::move(state));
+    CHECK(hop.kept_bytes() <= 2 * size);
+  }
+  CHECK(std::move(hop.fetch(refs[0], example_layout(), kPartitions)).value().path == HopPath::kStore);
+  CHECK(std::move(hop.fetch(refs[1], example_layout(), kPartitions)).value().path == HopPath::kStay);
+  CHECK(std::move(hop.fetch(refs[2], example_layout(), kPartitions)).value().path == HopPath::kStay);
+  Hop none(*f.store, size - 1);
+  none.keep(refs[0].hash, std::make_unique<StateArena>(example_state()));
+  CHECK(none.kept_bytes() == 0);
+}
+
+TEST_CASE("publishing a state again is no error, and mends one that the disk spoiled", "[hop]") {
+  Fixture f;
+  Hop hop(*f.store, 0);
+  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  CHECK(hop.publish(f.named, *f.state, kPartitions).value() == ref);
+  {
+    std::fstream file(f.path(ref), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-3, std::ios::end);
+    file.put('\x55');
+  }
+  CHECK(hop.fetch(ref, example_layout(), kPartitions).status().code() == Code::kCorrupt);
+  CHECK(hop.publish(f.named, *f.state, kPartitions).value() == ref);
+  CHECK(hop.fetch(ref, example_layout(), kPartitions).ok());
+}
+
+TEST_CASE("a lost, foreign or mistaken state is refused by name", "[hop]") {
+  Fixture f;
+  Hop hop(*f.store, 0);
+  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  auto other = std::make_unique<StateArena>(example_state());
+  other->cursor.step = 99;
+  const StateRef wrong = hop.publish(f.named, *other, kPartitions).value();
+  std::filesystem::copy_file(f.path(wrong), f.path(ref), std::filesystem::copy_options::overwrite_existing);
+  CHECK(hop.fetch(ref, example_layout(), kPartitions).status().message().find("holds state") != std::string::npos);
+  REQUIRE(f.store->remove(state_blob_name(ref, kPartitions)).ok());
+  CHECK(hop.fetch(ref, example_layout(), kPartitions).status().code() == Code::kNotFound);
+  StateRef elsewhere = ref;
+  elsewhere.layout = hash_bytes("another");
+  CHECK(hop.fetch(elsewhere, example_layout(), kPartitions).status().code() == Code::kCorrupt);
+}
