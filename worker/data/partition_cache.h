@@ -43,7 +43,9 @@ class PartitionCache {
   // again once. kEnvironment: it does not fit in memory_bytes beside what callers hold.
   // A partition that was not placed here is loaded all the same, and its copy goes at the next place().
   Result<std::shared_ptr<const Partition>> get(const DatasetRef& dataset, PartitionIndex partition);
+  // kNotFound where the data set has none.
   Result<std::shared_ptr<const Partition>> validation(const DatasetRef& dataset);
+  Result<std::shared_ptr<const Partition>> test(const DatasetRef& dataset);
 
   std::uint64_t live_bytes() const;  // resident or held by a caller
 

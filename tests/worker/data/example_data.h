@@ -96,18 +96,11 @@ inline Bytes gzip(const Bytes& plain) {
 inline Bytes npy_header(std::string dictionary) {
   dictionary.append((64 - (10 + dictionary.size() + 1) % 64) % 64, ' ');
   dictionary.push_back('\n');
-  Bytes bytes{0x93,
-              'N',
-              'U',
-              'M',
-              'P',
-              'Y',
-              1,
-              0,
-              static_cast<std::uint8_t>(dictionary.size() & 255),
-              static_cast<std::uint8_t>(dictionary.size() >> 8)};
-  bytes.insert(bytes.end(), dictionary.begin(), dictionary.end());
-  return bytes;
+  std::string text("\x93NUMPY\x01\x00", 8);
+  text.push_back(static_cast<char>(dictionary.size() & 255));
+  text.push_back(static_cast<char>(dictionary.size() >> 8));
+  text += dictionary;
+  return {text.begin(), text.end()};
 }
 
 template <class T>
