@@ -69,7 +69,7 @@ Result<std::vector<DatasetEntry>> list_datasets(const std::string& store) {
   sweep(parent);
   for (fs::directory_iterator at(parent, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (!is_dataset_name(name)) continue;
+    if (std::error_code ignored; !is_dataset_name(name) || !at->is_directory(ignored)) continue;
     DatasetEntry entry;
     entry.name = name;
     Result<Manifest> manifest = read_dataset(store, name);
