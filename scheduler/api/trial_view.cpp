@@ -81,6 +81,8 @@ Json trial_summary(const State& state, const ExperimentRow& experiment, const Tr
           {"epochs", epochs_of(trial.visits, experiment.partitions)},
           {"target_epochs", epochs_of(trial.target_visits, experiment.partitions)},
           {"offset", trial.offset},
+          {"number", trial.id.value},
+          {"batch", trial.head.at.batch},
           {"value", counted == nullptr ? Json(nullptr) : number_json(counted->value)},
           {"metrics", trial.milestones.empty() ? Json::object() : metrics_json(trial.milestones.back())},
           {"state_hash", hash_json(trial.head.hash)},
@@ -111,6 +113,7 @@ Json trial_view(const State& state, const ExperimentRow& experiment, const Trial
     before = &lease;
   }
   for (const StateRef& ref : trial.stored) checkpoints.push_back(checkpoint_json(experiment, trial, ref));
+  if (experiment.spec) out["recipe"] = Json::parse(recipe_json(*experiment.spec, trial.params), nullptr, false);
   out["milestones"] = std::move(milestones);
   out["units"] = std::move(units);
   out["hops"] = std::move(hops);

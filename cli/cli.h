@@ -1,0 +1,60 @@
+#pragma once
+// The command line. One file per noun; each adds its subcommands and sets Cli::action to what was asked for.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cli/backend.h"
+#include "cli/exit_code.h"
+#include "cli/output.h"
+#include "cli/settings.h"
+
+namespace modelhop::cli {
+
+// One invocation. Filled by the parser; `settings` is loaded before the action runs.
+struct Cli {
+  FlagValues flags;
+  bool quiet{};
+  bool verbose{};
+  CLI::App* root{};
+  std::function<Result<int>()> action;
+  Settings settings;
+
+  Format format() const { return format_of(settings.value("output")); }
+  Result<std::unique_ptr<Backend>> backend() const { return open_backend(settings); }
+  // A line for people on stderr, unless -q.
+  void note(const std::string& text) const;
+};
+
+// A subcommand with its examples ("modelhop exp list -o json" lines) under its help.
+CLI::App* add_command(CLI::App* parent, const std::string& name, const std::string& help,
+                      const std::string& examples = "");
+// Options of all of a command's runs live as long as the program does.
+template <class T>
+std::shared_ptr<T> make_options() {
+  return std::make_shared<T>();
+}
+void on_run(CLI::App* command, Cli& cli, std::function<Result<int>()> action);
+
+void add_run(CLI::App& app, Cli& cli);
+void add_scheduler(CLI::App& app, Cli& cli);
+void add_data(CLI::App& app, Cli& cli);
+void add_space(CLI::App& app, Cli& cli);
+void add_experiment(CLI::App& app, Cli& cli);
+void add_experiment_changes(CLI::App* exp, Cli& cli);  // create, stop, cancel, delete, wait
+void add_experiment_scores(CLI::App* exp, Cli& cli);   // best, verify
+void add_trial(CLI::App& app, Cli& cli);
+void add_checkpoint(CLI::App& app, Cli& cli);
+void add_worker(CLI::App& app, Cli& cli);
+void add_config(CLI::App& app, Cli& cli);
+void add_completion(CLI::App& app, Cli& cli);
+
+// The whole program; what main() returns.
+int run_cli(int argc, const char* const* argv);
+// Every command's words ("exp list"), in the order of the help texts.
+std::vector<std::string> command_list(const CLI::App& app);
+// The tree without an invocation: for completion scripts and tests.
+std::unique_ptr<CLI::App> make_app(Cli& cli);
+
+}  // namespace modelhop::cli

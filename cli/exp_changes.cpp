@@ -1,0 +1,117 @@
+// modelhop exp create, stop, cancel, delete, wait: what changes experiments, and waiting for their end.
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "cli/cli.h"
+#include "cli/spec_input.h"
+#include "cli/watch.h"
+#include "common/client/http_client.h"
+
+namespace modelhop::cli {
+namespace {
+
+struct ChangeOptions {
+  std::string experiment, file, key;
+  std::vector<std::string> sets;
+  bool wait{};
+  double timeout_s{};
+};
+
+Result<int> wait_for(const Cli& cli, Backend& backend, const std::string& id, double timeout_s) {
+  Interrupts::install();
+  const Instant start = monotonic_now();
+  for (;;) {
+    ASSIGN_OR_RETURN(const Json experiment, get(backend, experiment_path(id)));
+    if (has_ended(experiment)) {
+      const std::string reason = text_of(experiment, "reason");
+      cli.note(
+          fmt::format("{} {}{}", id, text_of(experiment, "state"), reason.empty() ? "" : ": " + printable(reason)));
+      return exit_of(experiment);
+    }
+    if (!backend.live()) return conflict(id + " has not ended, and nothing runs in " + backend.describe());
+    if (Interrupts::count() > 0) return kInterruptExit;
+    if (timeout_s > 0 && static_cast<double>(monotonic_now() - start) / 1e9 >= timeout_s) {
+      cli.note(fmt::format("{} is still {} after {}", id, text_of(experiment, "state"), duration_text(timeout_s)));
+      return kTimeoutExit;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
+Result<int> create(const Cli& cli, const ChangeOptions& options) {
+  ASSIGN_OR_RETURN(const std::string spec, read_spec(options.file, options.sets));
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  ASSIGN_OR_RETURN(const ApiResponse response, backend->ask({"POST", "/api/v1/experiments", {}, spec, options.key}));
+  const auto answer = parse_json(response.body, "the answer of " + backend->describe());
+  if (answer.ok()) {
+    const auto problems = problems_of(*answer);
+    print_problems(options.file, problems);
+    if (response.status == 422 && !problems.empty()) return kUsageExit;
+  }
+  RETURN_IF_ERROR(status_of(response));
+  RETURN_IF_ERROR(answer.status());
+  const std::string id = text_of(*answer, "id");
+  if (cli.format() == Format::kJson) {
+    print_json(*answer);
+  } else {
+    fmt::print("{}\n", id);
+    std::fflush(stdout);
+  }
+  if (options.wait) return wait_for(cli, *backend, id, options.timeout_s);
+  cli.note(fmt::format("watch it with: modelhop exp watch {}", id));
+  return kOkExit;
+}
+
+Result<int> change(const Cli& cli, const ChangeOptions& options, const std::string& method, const std::string& verb,
+                   const std::string& done) {
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options.experiment, cli.quiet));
+  const std::string id = text_of(experiment, "id");
+  RETURN_IF_ERROR(send(*backend, {method, experiment_path(id) + verb, {}, "", ""}).status());
+  cli.note(id + " " + done);
+  return kOkExit;
+}
+
+}  // namespace
+
+void add_experiment_changes(CLI::App* exp, Cli& cli) {
+  const auto options = make_options<ChangeOptions>();
+  CLI::App* command = add_command(exp, "create", "Submit a spec to a running scheduler; prints the experiment's id",
+                                  "  modelhop exp create spec.json --server http://host:8080\n"
+                                  "  modelhop exp create spec.json --set seed=8 --wait");
+  command->add_option("spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input")->required();
+  command->add_option("--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once")
+      ->expected(1)
+      ->take_all();
+  command->add_flag("--wait", options->wait, "Wait for its end: exit 0, or 1 if it failed");
+  command->add_option("--timeout", options->timeout_s, "Seconds to wait at most (exit 124)");
+  command->add_option("--idempotency-key", options->key, "The same key again gives the same experiment, not another");
+  on_run(command, cli, [&cli, options] { return create(cli, *options); });
+
+  const auto with_name = [&](CLI::App* of) {
+    of->add_option("experiment", options->experiment, "Experiment: e7 or its name")->required();
+    return of;
+  };
+  on_run(
+      with_name(add_command(exp, "stop", "Start nothing new and let running units finish", "  modelhop exp stop e7")),
+      cli, [&cli, options] { return change(cli, *options, "POST", ":stop", "stops once its running units are done"); });
+  on_run(with_name(add_command(exp, "cancel", "End an experiment now; running units are thrown away",
+                               "  modelhop exp cancel e7")),
+         cli, [&cli, options] { return change(cli, *options, "POST", ":cancel", "is canceled"); });
+  on_run(with_name(add_command(exp, "delete", "Forget an ended experiment and delete its states",
+                               "  modelhop exp delete e7")),
+         cli, [&cli, options] { return change(cli, *options, "DELETE", "", "is deleted"); });
+  command =
+      with_name(add_command(exp, "wait", "Wait for an experiment's end: exit 0, 1 if it failed, 124 after --timeout",
+                            "  modelhop exp wait e7 --timeout 3600"));
+  command->add_option("--timeout", options->timeout_s, "Seconds to wait at most (default: for ever)")
+      ->check(CLI::NonNegativeNumber);
+  on_run(command, cli, [&cli, options]() -> Result<int> {
+    ASSIGN_OR_RETURN(const auto backend, cli.backend());
+    ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options->experiment, cli.quiet));
+    return wait_for(cli, *backend, text_of(experiment, "id"), options->timeout_s);
+  });
+}
+
+}  // namespace modelhop::cli

@@ -1,0 +1,163 @@
+// modelhop run: scheduler and workers on this machine, from start to result.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/spec_input.h"
+#include "cli/watch.h"
+#include "scheduler/server/local_cluster.h"
+#include "scheduler/web/web_server.h"
+
+namespace modelhop::cli {
+namespace {
+
+constexpr std::size_t kBestShown = 10;
+
+struct RunOptions {
+  std::string file;
+  std::vector<std::string> sets;
+  ClusterConfig cluster;
+  std::uint16_t port{8080};
+  CLI::Option* port_given{};
+};
+
+// On --port, or on any free one where 8080 is taken and nobody asked for it.
+Result<std::unique_ptr<WebServer>> start_web(const Cli& cli, const RunOptions& options, Service& service) {
+  WebConfig config;
+  config.port = options.port;
+  auto web = WebServer::start(config, service);
+  if (web.ok() || web.status().code() != Code::kConflict || options.port_given->count() > 0) return web;
+  cli.note(fmt::format("port {} is taken, so another one is used", config.port));
+  config.port = 0;
+  return WebServer::start(config, service);
+}
+
+// What the next command needs to find this run again.
+std::string where(const Cli& cli) {
+  std::string out = " --state-dir " + cli.settings.value("state_dir");
+  if (cli.settings.given("store")) out += " --store " + cli.settings.value("store");
+  return out;
+}
+
+void print_results(const Cli& cli, Backend& backend, const Json& experiment) {
+  const std::string id = text_of(experiment, "id");
+  const auto trials = get_all(backend, experiment_path(id) + "/trials", {{"sort", "value"}}, kBestShown);
+  if (trials.ok() && cli.format() == Format::kJson) {
+    print_json({{"experiment", experiment}, {"trials", *trials}});
+  } else if (trials.ok() && !trials->empty()) {
+    fmt::print("{}", trial_table(experiment, *trials, 0));
+  }
+  std::fflush(stdout);
+  const auto planned = count_of(experiment, "trials_planned");
+  cli.note("");
+  if (planned > kBestShown) cli.note(fmt::format("the best {} of {} trials", kBestShown, planned));
+  const std::string reason = text_of(experiment, "reason");
+  cli.note(fmt::format("{} {}{} after {}", id, text_of(experiment, "state"),
+                       reason.empty() ? "" : " (" + printable(reason) + ")",
+                       duration_text(number_of(experiment, "elapsed_s"))));
+  cli.note(
+      fmt::format("journal and logs  {}\nstates and data   {}", cli.settings.value("state_dir"), cli.settings.store()));
+  cli.note("next:");
+  cli.note(fmt::format("  modelhop exp best {} --test{}", id, where(cli)));
+  cli.note(fmt::format("  modelhop exp export {} --format csv{}", id, where(cli)));
+  if (const std::string checkpoint = text_of(member(experiment, "best"), "checkpoint"); !checkpoint.empty()) {
+    cli.note(fmt::format("  modelhop checkpoint download {}{}", checkpoint, where(cli)));
+  }
+}
+
+// First Ctrl-C: drain; second: end now.
+Result<int> end_early(const Cli& cli, LocalCluster& cluster) {
+  cli.note("\ndraining: running units stop at their next batch and are saved; press Ctrl-C again to end now");
+  cluster.drain();
+  while (!cluster.wait_stopped(100)) {
+    if (Interrupts::count() < 2) continue;
+    cluster.kill();
+    cli.note("ended; nothing that was saved is lost");
+    break;
+  }
+  cli.note("run the same command again to go on");
+  return kInterruptExit;
+}
+
+Result<int> follow(const Cli& cli, const RunOptions& options, LocalCluster& cluster,
+                   const LocalCluster::Submitted& submitted) {
+  const auto backend = open_service(cluster.service());
+  ASSIGN_OR_RETURN(const Json experiment, get(*backend, experiment_path(to_string(submitted.experiment))));
+  const std::string id = text_of(experiment, "id");
+  if (submitted.resumed) {
+    cli.note(fmt::format("going on with {} ({}): {} of {} visits are done", id, text_of(experiment, "name"),
+                         count_of(experiment, "visits_done"), count_of(experiment, "visits_planned")));
+  } else {
+    cli.note(fmt::format("{} ({}): {} trials, {} visits on {} workers", id, text_of(experiment, "name"),
+                         count_of(experiment, "trials_planned"), count_of(experiment, "visits_planned"),
+                         options.cluster.workers));
+  }
+  const bool live_view = !cli.quiet && isatty(STDERR_FILENO) == 1;
+  const std::uint64_t told = submitted.resumed ? count_of(experiment, "seq") : 0;
+  std::FILE* const quiet = cli.quiet ? std::fopen("/dev/null", "w") : nullptr;
+  Watch watch(*backend, experiment, told, quiet != nullptr ? quiet : stderr, live_view);
+  for (;;) {
+    if (Interrupts::count() > 0) {
+      watch.finish();
+      return end_early(cli, cluster);
+    }
+    if (const Status failure = cluster.failure(); !failure.ok()) {
+      watch.finish();
+      return failure;
+    }
+    ASSIGN_OR_RETURN(const bool ended, watch.step(100, "Ctrl-C drains and saves; run again to go on"));
+    if (ended) break;
+  }
+  watch.finish();
+  print_results(cli, *backend, watch.experiment());
+  return exit_of(watch.experiment());
+}
+
+Result<int> run(const Cli& cli, RunOptions options) {
+  ASSIGN_OR_RETURN(const std::string spec, read_spec(options.file, options.sets));
+  Interrupts::install();
+  options.cluster.state_dir = cli.settings.value("state_dir");
+  options.cluster.store = cli.settings.value("store");
+  options.cluster.worker_program = cli.settings.value("worker");
+  options.cluster.verbose = cli.verbose;
+  ASSIGN_OR_RETURN(const auto cluster, LocalCluster::start(options.cluster));
+  ASSIGN_OR_RETURN(const auto web, start_web(cli, options, cluster->service()));
+  cli.note(fmt::format("scheduler at http://127.0.0.1:{}, {} workers, state in {}", web->port(),
+                       options.cluster.workers, cli.settings.value("state_dir")));
+  auto submitted = cluster->submit(spec);
+  RETURN_IF_ERROR(submitted.status());
+  print_problems(options.file, submitted->problems);
+  if (!submitted->experiment) return kUsageExit;
+  const Result<int> done = follow(cli, options, *cluster, *submitted);
+  web->stop();
+  if (done.ok() && *done != kInterruptExit) {
+    cluster->drain();
+    if (!cluster->wait_stopped(10'000)) cluster->kill();
+  }
+  return done;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Cli& cli) {
+  const auto options = make_options<RunOptions>();
+  CLI::App* command =
+      add_command(&app, "run", "Run a spec here: scheduler and workers in one command, to the end",
+                  "  modelhop run spec.json --workers 2\n"
+                  "  modelhop run spec.json --workers 4 --state-dir D --port 0 --set training.epochs=3\n"
+                  "Killed or interrupted, the same command goes on where it was. Exit 1: the experiment failed.");
+  command->add_option("spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input")->required();
+  command->add_option("-n,--workers", options->cluster.workers, "Worker processes to start (default 1)")
+      ->check(CLI::Range(1u, kLocalWorkersMax));
+  command->add_option("--device", options->cluster.device, "Device of each worker: cpu")->check(CLI::IsMember({"cpu"}));
+  command->add_option("--threads", options->cluster.threads, "Threads of each worker (default 1); bits depend on it")
+      ->check(CLI::Range(1, 1024));
+  options->port_given =
+      command->add_option("--port", options->port, "HTTP port (default 8080, or a free one; 0: any free one)");
+  command->add_option("--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once")
+      ->expected(1)
+      ->take_all();
+  on_run(command, cli, [&cli, options] { return run(cli, *options); });
+}
+
+}  // namespace modelhop::cli

@@ -1,0 +1,104 @@
+// modelhop trial: the configurations of an experiment.
+#include <fmt/format.h>
+
+#include "cli/cli.h"
+#include "cli/view.h"
+#include "common/client/http_client.h"
+
+namespace modelhop::cli {
+namespace {
+
+struct ListOptions {
+  std::string experiment, sort{"id"}, state;
+  std::size_t limit{1000};
+};
+
+Result<int> list(const Cli& cli, const ListOptions& options) {
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options.experiment, cli.quiet));
+  std::map<std::string, std::string> query{{"sort", options.sort}};
+  if (!options.state.empty()) query["state"] = options.state;
+  ASSIGN_OR_RETURN(const auto trials,
+                   get_all(*backend, experiment_path(text_of(experiment, "id")) + "/trials", query, options.limit));
+  if (cli.format() == Format::kTable) {
+    fmt::print("{}", trial_table(experiment, trials, 0));
+  } else {
+    print_items(
+        cli.format(),
+        {key_column("id", "id"), key_column("state", "state"), key_column("epochs", "epochs"),
+         key_column("target epochs", "target_epochs"), key_column("value", "value"), key_column("params", "params"),
+         key_column("metrics", "metrics"), key_column("state hash", "state_hash"), key_column("reason", "reason")},
+        trials);
+  }
+  return kOkExit;
+}
+
+Result<int> show(const Cli& cli, const std::string& id) {
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  ASSIGN_OR_RETURN(const Json trial, get(*backend, "/api/v1/trials/" + percent_encode(id)));
+  if (cli.format() == Format::kJson) {
+    print_json(trial);
+    return kOkExit;
+  }
+  const Json& milestones = member(trial, "milestones");
+  if (cli.format() == Format::kCsv) {
+    print_items(Format::kCsv,
+                {key_column("visits", "visits"), key_column("epochs", "epochs"), key_column("value", "value"),
+                 key_column("metrics", "metrics"), key_column("state hash", "state_hash"), key_column("at", "at")},
+                {milestones.begin(), milestones.end()});
+    return kOkExit;
+  }
+  const std::string reason = text_of(trial, "reason");
+  fmt::print("{}", format_fields({{"trial", text_of(trial, "id")},
+                                  {"state", text_of(trial, "state") + (reason.empty() ? "" : ": " + reason)},
+                                  {"origin", text_of(trial, "origin")},
+                                  {"parameters", params_text(member(trial, "params"))},
+                                  {"epochs", short_number(number_of(trial, "epochs")) + " of " +
+                                                 short_number(number_of(trial, "target_epochs"))},
+                                  {"value", cell_text(member(trial, "value"))},
+                                  {"state hash", cell_text(member(trial, "state_hash"))},
+                                  {"worker now", cell_text(member(trial, "worker"))}}));
+  std::vector<Column> columns = {key_column("epochs", "epochs")};
+  if (!milestones.empty()) {
+    for (const auto& item : member(milestones.back(), "metrics").items()) {
+      const std::string name = item.key();
+      columns.push_back({name, [name](const Json& row) { return member(member(row, "metrics"), name); }});
+    }
+    columns.push_back(key_column("state hash", "state_hash"));
+    fmt::print("\nmilestones\n");
+    print_items(Format::kTable, columns, {milestones.begin(), milestones.end()});
+  }
+  const Json& units = member(trial, "units");
+  if (!units.empty()) {
+    fmt::print("\nunits\n");
+    print_items(Format::kTable,
+                {key_column("visit", "visit"), key_column("partition", "partition"), key_column("worker", "worker"),
+                 key_column("path", "path"), key_column("outcome", "outcome"), key_column("fault", "fault"),
+                 key_column("hop s", "hop_s"), key_column("train s", "train_s"), key_column("from", "from")},
+                {units.begin(), units.end()});
+  }
+  return kOkExit;
+}
+
+}  // namespace
+
+void add_trial(CLI::App& app, Cli& cli) {
+  CLI::App* trial = add_command(&app, "trial", "List and show trials");
+  trial->require_subcommand(1);
+  const auto options = make_options<ListOptions>();
+  CLI::App* command = add_command(trial, "list", "List the trials of an experiment",
+                                  "  modelhop trial list e7 --sort value --limit 10\n"
+                                  "  modelhop trial list e7 --state FAILED -o json");
+  command->add_option("experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
+  command->add_option("--sort", options->sort,
+                      "id, value (best first), epochs or state; with - before it the other way round");
+  command->add_option("--state", options->state, "Only these states, with commas between: RUNNING,FAILED");
+  command->add_option("--limit", options->limit, "At most so many (default 1000)");
+  on_run(command, cli, [&cli, options] { return list(cli, *options); });
+  const auto id = make_options<std::string>();
+  command = add_command(trial, "show", "Show one trial with its milestones and units", "  modelhop trial show e7.12");
+  command->add_option("trial", *id, "Trial: e7.12")->required();
+  on_run(command, cli, [&cli, id] { return show(cli, *id); });
+}
+
+}  // namespace modelhop::cli

@@ -1,0 +1,72 @@
+// modelhop worker: who trains.
+#include <fmt/format.h>
+
+#include "cli/cli.h"
+#include "common/client/http_client.h"
+
+namespace modelhop::cli {
+namespace {
+
+std::string doing(const Json& worker) {
+  if (text_of(worker, "state") != "connected") return "";
+  const std::string trial = text_of(worker, "trial");
+  return trial.empty() ? "idle: " + text_of(worker, "cause") : text_of(worker, "cause") + " " + trial;
+}
+
+Result<int> list(const Cli& cli) {
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  ASSIGN_OR_RETURN(const auto workers, get_all(*backend, "/api/v1/workers"));
+  print_items(cli.format(),
+              {key_column("name", "name"),
+               key_column("state", "state"),
+               key_column("device", "device"),
+               key_column("threads", "threads"),
+               {"doing", [](const Json& worker) { return Json(doing(worker)); }},
+               key_column("units finished", "units_finished"),
+               key_column("joined", "joined_at"),
+               key_column("left because", "left_reason")},
+              workers);
+  return kOkExit;
+}
+
+Result<int> show(const Cli& cli, const std::string& name) {
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  ASSIGN_OR_RETURN(const Json worker, get(*backend, "/api/v1/workers/" + percent_encode(name)));
+  if (cli.format() != Format::kTable) {
+    print_json(worker);
+    return kOkExit;
+  }
+  std::string held;
+  const Json& partitions = member(worker, "partitions");
+  for (const auto& item : partitions.is_object() ? partitions.items() : Json::object().items()) {
+    held += (held.empty() ? "" : "; ") + item.key() + " " + item.value().dump();
+  }
+  const std::string memory = bytes_text(number_of(worker, "memory_bytes"));
+  fmt::print("{}",
+             format_fields({{"name", text_of(worker, "name")},
+                            {"state", text_of(worker, "state")},
+                            {"doing", doing(worker)},
+                            {"device", fmt::format("{}, {} threads, {}", text_of(worker, "device"),
+                                                   count_of(worker, "threads"), memory)},
+                            {"partitions", held},
+                            {"units finished", std::to_string(count_of(worker, "units_finished"))},
+                            {"numeric profile", cell_text(member(worker, "profile"))},
+                            {"joined", cell_text(member(worker, "joined_at"))},
+                            {"left", cell_text(member(worker, "left_at")) + " " + text_of(worker, "left_reason")}}));
+  return kOkExit;
+}
+
+}  // namespace
+
+void add_worker(CLI::App& app, Cli& cli) {
+  CLI::App* worker = add_command(&app, "worker", "List and show workers");
+  worker->require_subcommand(1);
+  on_run(add_command(worker, "list", "List every worker that ever joined", "  modelhop worker list"), cli,
+         [&cli] { return list(cli); });
+  const auto name = make_options<std::string>();
+  CLI::App* command = add_command(worker, "show", "Show one worker", "  modelhop worker show w1");
+  command->add_option("name", *name, "Name of the worker")->required();
+  on_run(command, cli, [&cli, name] { return show(cli, *name); });
+}
+
+}  // namespace modelhop::cli
