@@ -154,6 +154,16 @@ bool Server::worker_gone(const std::string& name, const std::string& reason) {
   return joined;
 }
 
+void Server::all_workers_gone(const std::string& reason) {
+  on_loop([&](Loop& loop) {
+    std::vector<Incarnation> present;
+    for (const WorkerRow& row : loop.core_on_loop().state().workers) {
+      if (row.present) present.push_back(row.incarnation);
+    }
+    for (const Incarnation& incarnation : present) loop.step_on_loop(WorkerGone{incarnation, reason});
+  });
+}
+
 void Server::drain() {
   loop_->post([](Loop& loop) { loop.step_on_loop(DrainAll{}); });
 }

@@ -1,0 +1,75 @@
+#include "scheduler/server/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/store/files.h"
+
+namespace modelhop {
+namespace {
+
+constexpr int kExecFailed = 127;
+
+// Between fork and exec of a process with threads: only calls that are safe in a signal handler.
+[[noreturn]] void become(char* const* argv, int log, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(kExecFailed);  // it died before the line above
+  ::setpgid(0, 0);
+  ::dup2(log, STDOUT_FILENO);
+  ::dup2(log, STDERR_FILENO);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execv(argv[0], argv);
+  ::_exit(kExecFailed);
+}
+
+}  // namespace
+
+Result<Child> Child::start(const std::vector<std::string>& argv, const std::string& log) {
+  const File file(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (file.get() < 0) return file_error(log, "cannot be opened");
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return file_error(argv[0], "cannot be started");
+  if (pid == 0) become(arguments.data(), file.get(), parent);
+  return Child(pid);
+}
+
+Child::~Child() {
+  if (!running()) return;
+  signal(SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
+
+Child& Child::operator=(Child&& other) noexcept {
+  std::swap(pid_, other.pid_);
+  return *this;
+}
+
+void Child::signal(int number) const {
+  if (running()) ::kill(pid_, number);
+}
+
+std::optional<std::string> Child::reap() {
+  int result = 0;
+  if (!running() || ::waitpid(pid_, &result, WNOHANG) != pid_) return std::nullopt;
+  pid_ = 0;
+  if (WIFSIGNALED(result)) return "signal " + std::to_string(WTERMSIG(result));
+  if (WEXITSTATUS(result) == kExecFailed) return "it could not be executed";
+  return "exit " + std::to_string(WEXITSTATUS(result));
+}
+
+}  // namespace modelhop
