@@ -1,0 +1,53 @@
+#include "common/spec/recipe.h"
+
+#include "common/spec/json_reader.h"
+#include "common/spec/layers.h"
+#include "common/spec/recipe_reader.h"
+#include "common/spec/schema.h"
+
+namespace modelhop {
+namespace {
+
+// "/model/layers/3" -> "model.layers.3".
+std::string dotted(const std::string& pointer) {
+  std::string out = pointer.empty() ? "recipe" : pointer.substr(1);
+  for (char& c : out) {
+    if (c == '/') c = '.';
+  }
+  return out;
+}
+
+}  // namespace
+
+Recipe read_recipe(nlohmann::json& document, const Manifest* data, Problems& problems) {
+  const Schema& schema = Schema::spec();
+  const std::size_t errors = problems.errors();
+  schema.check(document, schema.definition("recipe"), "", {}, problems);
+  if (problems.errors() > errors) return {};
+  Recipe recipe = typed_recipe(document);
+  check_without_data(recipe, document, problems);
+  if (data != nullptr) check_with_data(recipe, *data, problems);
+  return recipe;
+}
+
+Result<Recipe> parse_recipe(std::string_view text, const Manifest& data) {
+  Result<nlohmann::json> document = read_json(text, {.bytes_max = kRecipeBytesMax});
+  if (!document.ok()) return invalid("recipe: " + document.status().message());
+  Problems problems;
+  Recipe recipe = read_recipe(*document, &data, problems);
+  for (const Problem& problem : problems.list()) {
+    if (!problem.warning) return invalid(dotted(problem.pointer) + " " + problem.message);
+  }
+  return recipe;
+}
+
+std::uint64_t rows_per_visit(const Training& training, std::uint64_t partition_rows) {
+  return training.keep_partial_batch ? partition_rows : partition_rows - partition_rows % training.batch_size;
+}
+
+std::uint64_t batches_per_visit(const Training& training, std::uint64_t partition_rows) {
+  const std::uint64_t whole = partition_rows / training.batch_size;
+  return whole + (training.keep_partial_batch && partition_rows % training.batch_size != 0 ? 1 : 0);
+}
+
+}  // namespace modelhop
