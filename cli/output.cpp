@@ -167,7 +167,7 @@ std::string format_csv(const std::vector<Column>& columns, const std::vector<Jso
       if (value.is_string()) {
         out += csv_field(value.get_ref<const std::string&>());
       } else if (value.is_number_float()) {
-        out += double_text(value.get<double>());
+        out += number_text(value.get<double>());
       } else if (!value.is_null()) {
         out += csv_field(dump(value));
       }

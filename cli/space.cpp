@@ -124,7 +124,7 @@ void print_plan(const Cli& cli, const Json& plan) {
     fmt::print("{}\n", format_fields({{"trials", std::to_string(count_of(plan, "trials"))},
                                       {"visits", fmt::format("{} ({} partitions, so {} visits are an epoch)",
                                                              count_of(plan, "visits"), partitions, partitions)},
-                                      {"epochs", double_text(number_of(plan, "epochs"))}}));
+                                      {"epochs", number_text(number_of(plan, "epochs"))}}));
   }
   std::vector<Json> rows;
   for (const Json& bracket : member(plan, "brackets")) {

@@ -96,7 +96,7 @@ Table points_table(const ExperimentRow& experiment) {
 std::string field_text(const Json& value) {
   if (value.is_null()) return "";
   if (value.is_string()) return csv_field(value.get_ref<const std::string&>());
-  if (value.is_number_float()) return double_text(value.get<double>());
+  if (value.is_number_float()) return number_text(value.get<double>());
   return dump(value);
 }
 
@@ -124,7 +124,7 @@ std::string to_jsonl(const Table& table) {
       const auto field = row.find(column);
       if (field == row.end()) continue;
       out += (first ? "" : ",") + dump(column) + ':';
-      out += field->is_number_float() ? double_text(field->get<double>()) : dump(*field);
+      out += field->is_number_float() ? number_text(field->get<double>()) : dump(*field);
       first = false;
     }
     out += "}\n";

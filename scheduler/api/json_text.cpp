@@ -6,7 +6,7 @@
 
 namespace modelhop {
 
-std::string double_text(double value) {
+std::string number_text(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
   char text[32];
@@ -15,7 +15,7 @@ std::string double_text(double value) {
 }
 
 Json number_json(double value) {
-  if (!std::isfinite(value)) return double_text(value);
+  if (!std::isfinite(value)) return number_text(value);
   return value;
 }
 

@@ -15,7 +15,7 @@ namespace modelhop {
 using Json = nlohmann::json;  // keys sorted: equal values give equal bytes
 
 // Shortest text that reads back as the same double; "NaN", "Infinity", "-Infinity".
-std::string double_text(double value);
+std::string number_text(double value);
 // A number, or one of those three as a string, since JSON has no such numbers.
 Json number_json(double value);
 Json time_json(WallMs at);  // ISO 8601; null where it never happened

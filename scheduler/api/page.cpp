@@ -6,7 +6,7 @@
 namespace modelhop {
 
 std::string to_cursor(const PageKey& key) {
-  return std::to_string(key.rank) + "~" + double_text(key.number) + "~" + std::to_string(key.id) + "~" + key.text;
+  return std::to_string(key.rank) + "~" + number_text(key.number) + "~" + std::to_string(key.id) + "~" + key.text;
 }
 
 std::optional<PageKey> parse_cursor(const std::string& text) {

@@ -44,7 +44,7 @@ class Text {
     out_ += ' ' + number(value) + '\n';
   }
   static std::string number(double value) {
-    const std::string text = double_text(value);
+    const std::string text = number_text(value);
     return text == "Infinity" ? "+Inf" : text == "-Infinity" ? "-Inf" : text;
   }
   std::string take() { return std::move(out_); }
