@@ -2,7 +2,10 @@
 // raw little-endian values.
 //
 //   {"do":"open","recipe":{...},"data":{"x_shape":[..],"x_dtype":"float32","y_shape":[..],"y_dtype":..,"classes":C,
-//    "rows":[..],"x":[FILE..],"y":[FILE..]},"trial":3}       one file a partition -> {"tensors":[..],"bytes":N}
+//    "rows":[..],"x":[FILE..],"y":[FILE..]},"trial":3}       a file a partition, the validation set last
+//   {"do":"open","recipe":{...},"import":{"name":..,"path":FOLDER,"store":FOLDER,"partitions":P,"validation_rows":V}}
+//                                                            both -> {"tensors":[..],"bytes":N}
+//   {"do":"dump","partition":K|null,"x":F,"y":F}             a partition's bytes; null = the validation set
 //   {"do":"load","arena":FILE} | {"do":"save","arena":FILE}
 //   {"do":"gradient","rows":N,"out":F,"dx":F,"gradients":F}   of the first N rows of partition 0, in order ->
 //   {"loss":..}
@@ -10,7 +13,7 @@
 //   {"do":"rates","samples":[..],"samples_per_epoch":N}       -> {"rates":[..]}
 //   {"do":"order","epoch":E,"partition":K}                    -> {"rows":[..]}
 //   {"do":"train","partition":K,"batches":N}                  N batches, or to the visit's end -> {"losses":[..]}
-//   {"do":"evaluate","partition":K}                           -> {"loss":..,"accuracy":..}
+//   {"do":"evaluate","partition":K|null}                           -> {"loss":..,"accuracy":..}
 #include <c10/core/InferenceMode.h>
 
 #include <fstream>
@@ -19,9 +22,11 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "worker/data/dataset.h"
 #include "worker/data/shuffle.h"
 #include "worker/model/model.h"
 #include "worker/train/batch_source.h"
+#include "worker/train/jobs.h"
 #include "worker/train/optimizer.h"
 #include "worker/train/schedule.h"
 #include "worker/train/trainer.h"
@@ -64,7 +69,37 @@ void write_tensor(const std::string& path, const at::Tensor& tensor) {
 class Session {
  public:
   explicit Session(const Json& request) : trial_{request.value("trial", std::uint64_t{1})} {
-    const Json& data = request["data"];
+    if (request.contains("import")) {
+      import_npy(request["import"]);
+    } else {
+      take_raw(request["data"]);
+    }
+    recipe_ = take(parse_recipe(request["recipe"].dump(), manifest_));
+    trainer_ = make_torch_trainer(1);
+    state_ = std::make_unique<StateArena>(take(trainer_->layout(recipe_, manifest_)));
+    expect(trainer_->initialize(recipe_, manifest_, trial_, *state_));
+  }
+
+  Json answer(const Json& request) {
+    const std::string what = request["do"];
+    if (what == "open") return tensors();
+    if (what == "load") return load(request["arena"]);
+    if (what == "dump") return dump(request);
+    if (what == "save") return save(request["arena"]);
+    if (what == "gradient") return gradient(request);
+    if (what == "optimize") return optimize(request);
+    if (what == "rates") return rates(request);
+    if (what == "order") {
+      const std::uint32_t partition = request["partition"];
+      return {{"rows", shuffled_rows(recipe_.seed, request["epoch"], {partition}, partitions_[partition]->rows(), {})}};
+    }
+    if (what == "train") return train(request);
+    if (what == "evaluate") return evaluate(request);
+    fail("no such request: " + what);
+  }
+
+ private:
+  void take_raw(const Json& data) {
     DType x{}, y{};
     if (!parse(data["x_dtype"].get<std::string>(), x) || !parse(data["y_dtype"].get<std::string>(), y)) fail("dtype");
     manifest_.name = "oracle";
@@ -76,34 +111,43 @@ class Session {
       Shard shard;
       shard.file = "train-" + std::to_string(i) + ".h5";
       shard.rows = data["rows"][i];
+      partitions_.push_back(
+          std::make_shared<const Partition>(shard.rows, read_bytes(data["x"][i]), read_bytes(data["y"][i])));
       manifest_.partitions.push_back(shard);
-      partitions_.emplace_back(shard.rows, read_bytes(data["x"][i]), read_bytes(data["y"][i]));
     }
-    manifest_.validation = manifest_.partitions[0];
-    recipe_ = take(parse_recipe(request["recipe"].dump(), manifest_));
-    trainer_ = make_torch_trainer(1);
-    state_ = std::make_unique<StateArena>(take(trainer_->layout(recipe_, manifest_)));
-    expect(trainer_->initialize(recipe_, manifest_, trial_, *state_));
+    // The last one is the validation set.
+    manifest_.validation = manifest_.partitions.back();
+    manifest_.partitions.pop_back();
+    validation_ = partitions_.back();
+    partitions_.pop_back();
   }
 
-  Json answer(const Json& request) {
-    const std::string what = request["do"];
-    if (what == "open") return tensors();
-    if (what == "load") return load(request["arena"]);
-    if (what == "save") return save(request["arena"]);
-    if (what == "gradient") return gradient(request);
-    if (what == "optimize") return optimize(request);
-    if (what == "rates") return rates(request);
-    if (what == "order") {
-      const std::uint32_t partition = request["partition"];
-      return {{"rows", shuffled_rows(recipe_.seed, request["epoch"], {partition}, partitions_[partition].rows(), {})}};
-    }
-    if (what == "train") return train(request);
-    if (what == "evaluate") return evaluate(request);
-    fail("no such request: " + what);
+  void import_npy(const Json& from) {
+    const std::string store = from["store"];
+    ImportRequest request;
+    request.name = from["name"];
+    request.from = ImportFrom::kNpy;
+    request.paths = {from["path"]};
+    request.partitions = from["partitions"];
+    request.validation_rows = from["validation_rows"].get<std::uint64_t>();
+    take(import_dataset(store, request));
+    JobData data = take(JobData::open(store, request.name));
+    manifest_ = data.manifest();
+    for (std::uint32_t i = 0; i < request.partitions; ++i) partitions_.push_back(take(data.partition({i})));
+    validation_ = take(data.validation());
   }
 
- private:
+  const Partition& rows_of(const Json& partition) const {
+    return partition.is_null() ? *validation_ : *partitions_[partition.get<std::size_t>()];
+  }
+
+  Json dump(const Json& request) const {
+    const Partition& rows = rows_of(request["partition"]);
+    write_bytes(request["x"], rows.x().data(), rows.x().size());
+    write_bytes(request["y"], rows.y().data(), rows.y().size());
+    return {{"rows", rows.rows()}};
+  }
+
   Json tensors() const {
     Json list = Json::array();
     for (const TensorSpec& spec : state_->layout().tensors) {
@@ -134,7 +178,7 @@ class Session {
     GradientArena gradients;
     gradients.prepare(state_->layout());
     const Model model(recipe_.layers, *state_, &gradients);
-    BatchSource source(recipe_, manifest_, partitions_[0]);
+    BatchSource source(recipe_, manifest_, *partitions_[0]);
     std::vector<std::uint32_t> rows(request["rows"].get<std::size_t>());
     std::iota(rows.begin(), rows.end(), 0u);
     const BatchSource::Batch batch = source.gather(rows);
@@ -192,7 +236,7 @@ class Session {
     bool more = true;
     while (more && losses.size() < batches) {  // a batch a call: each loss by itself, and yields are exercised
       const VisitRequest visit{trial_,   partition,  static_cast<std::uint32_t>(partitions_.size()),
-                               &recipe_, &manifest_, &partitions_[partition.value]};
+                               &recipe_, &manifest_, partitions_[partition.value].get()};
       const VisitResult result = take(trainer_->train(visit, *state_, {[] { return true; }, nullptr}));
       losses.push_back(result.train[0].total / static_cast<double>(result.train[0].weight));
       more = result.yielded;
@@ -201,8 +245,7 @@ class Session {
   }
 
   Json evaluate(const Json& request) {
-    const std::size_t partition = request["partition"];
-    return means(take(trainer_->evaluate(recipe_, manifest_, partitions_[partition], *state_, {})));
+    return means(take(trainer_->evaluate(recipe_, manifest_, rows_of(request["partition"]), *state_, {})));
   }
 
   static Json means(const std::vector<Sum>& sums) {
@@ -214,7 +257,8 @@ class Session {
   const TrialId trial_;
   Manifest manifest_;
   Recipe recipe_;
-  std::vector<Partition> partitions_;
+  std::vector<std::shared_ptr<const Partition>> partitions_;
+  std::shared_ptr<const Partition> validation_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<StateArena> state_;
 };
