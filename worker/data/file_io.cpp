@@ -138,7 +138,7 @@ Status copy_checked(const std::string& from, const std::string& to, const FileDi
     return corrupt("'" + from + "' has " + std::to_string(size) + " bytes, its manifest says " +
                    std::to_string(expected.size_bytes));
   }
-  const std::string temp = to + ".part";
+  const std::string temp = to + kPartSuffix;
   const File copy(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (copy.get() < 0) return system_error("cannot create '" + temp + "'", errno);
   Unfinished unfinished(temp);

@@ -32,7 +32,8 @@ Result<FileDigest> digest_file(const std::string& path);
 // Creates `path`, which must not exist, and returns when its bytes are on disk. On an error the file is gone.
 Status write_durably(const std::string& path, std::span<const std::uint8_t> bytes);
 
-// Copies `from` to `to`, replacing it by a rename; kCorrupt, naming `from`, unless it is `expected`.
+// Copies `from` to `to` by way of `to`.part and a rename; kCorrupt, naming `from`, unless it is `expected`.
+inline constexpr const char* kPartSuffix = ".part";
 Status copy_checked(const std::string& from, const std::string& to, const FileDigest& expected);
 
 // `error`: an errno.

@@ -125,7 +125,9 @@ Result<ShardImage> ShardImage::make(const std::vector<Column>& columns, std::uin
   const Session session;
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   if (!access.ok() || H5Pset_fapl_core(access.id(), kGrowBytes, false) < 0) return environment("HDF5 cannot start");
-  image.file_ = H5Fcreate("shard", H5F_ACC_TRUNC, H5P_DEFAULT, access.id());  // in memory: the name is never used
+  // In memory; the name only tells it from others that are open.
+  static std::uint64_t count = 0;  // guarded by the session
+  image.file_ = H5Fcreate(("shard-" + std::to_string(++count)).c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id());
   if (image.file_ < 0) return environment("HDF5 cannot make a file in memory");
   for (const Column& column : columns) {
     ASSIGN_OR_RETURN(const std::uint64_t offset, place_column(image.file_, column, rows));

@@ -117,7 +117,9 @@ struct PartitionCache::Impl {
       if (name.starts_with(dataset.name + "@") && at->path() != folder) gone.push_back(at->path());
     }
     for (fs::directory_iterator at(folder, ignored), end; !ignored && at != end; at.increment(ignored)) {
-      if (!keep.contains(at->path().filename().string())) gone.push_back(at->path());
+      std::string name = at->path().filename().string();
+      if (name.ends_with(kPartSuffix)) name.resize(name.size() - std::string_view(kPartSuffix).size());  // being copied
+      if (!keep.contains(name)) gone.push_back(at->path());
     }
     for (const fs::path& path : gone) fs::remove_all(path, ignored);
     if (keep.empty()) fs::remove(folder, ignored);

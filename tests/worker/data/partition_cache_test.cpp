@@ -163,11 +163,13 @@ TEST_CASE("many threads get partitions under a tight budget", "[data][cache][thr
   Store store;
   auto cache = store.cache(2 * kShardBytes);
   std::vector<int> got(2);
+  std::vector<std::string> faults(2);
   std::vector<std::thread> threads;
   for (std::uint32_t i = 0; i < 2; ++i) {
     threads.emplace_back([&, i] {
       for (std::uint32_t round = 0; round < 50; ++round) {
         const auto partition = cache->get(store.dataset, {(round + i) % 4});
+        if (!partition.ok()) faults[i] = partition.status().message();
         got[i] += partition.ok() && (*partition)->rows() == 10 && cache->live_bytes() <= 2 * kShardBytes;
       }
     });
@@ -179,5 +181,6 @@ TEST_CASE("many threads get partitions under a tight budget", "[data][cache][thr
   });
   for (std::thread& thread : threads) thread.join();
   placing.join();
+  INFO(faults[0] << "\n" << faults[1]);
   CHECK(got == std::vector<int>{50, 50});
 }

@@ -160,6 +160,14 @@ TEST_CASE("every dtype goes through a shard", "[data][partition]") {
   }
 }
 
+TEST_CASE("two shards may be made side by side", "[data][partition]") {
+  auto first = ShardImage::make(manifest_of().columns, 4);
+  auto second = ShardImage::make(manifest_of().columns, 4);
+  REQUIRE(first.ok());
+  REQUIRE(second.ok());
+  CHECK(std::equal(first->bytes().begin(), first->bytes().end(), second->bytes().begin(), second->bytes().end()));
+}
+
 TEST_CASE("shards are loaded and made from several threads at once", "[data][partition][threads]") {
   TempFolder folder;
   const std::string path = folder / "tiny.h5";
