@@ -127,7 +127,7 @@ Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
                 (!trial->milestones.empty() && trial->milestones.back().visits >= record.visits),
             to_string(record.experiment, record.trial) + " has no such milestone");
   trial->milestones.push_back({record.visits, record.value, record.validation, record.train, record.state, at});
-  trial->train_since_milestone.clear();
+  if (!planted(Mistake::kSumsKept)) trial->train_since_milestone.clear();
   row->search->apply(SearchEvaluated{record.trial, record.visits, record.value});
   return {};
 }
@@ -159,6 +159,15 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
         std::upper_bound(ix.ended_best_first.begin(), ix.ended_best_first.end(), milestone->value, worse), trial->id);
   }
   row->search->apply(SearchTrialEnded{record.trial, end_of(record.how)});
+  if (planted(Mistake::kDecideInReplay) && !serving && row->spec->max_concurrent_trials) {
+    for (Decision& decision : row->search->decide({row->trials.size(), 1, row->partitions})) {
+      const auto* create = std::get_if<CreateTrial>(&decision);
+      if (create == nullptr) continue;
+      RETURN_IF_ERROR(
+          on(TrialCreated{row->id, {row->trials.size() + 1}, create->params, 0, create->target_visits, create->origin},
+             at));
+    }
+  }
   return {};
 }
 
@@ -168,7 +177,8 @@ Status Core::Impl::on(const StateDeleteIntended& record, WallMs) {
   REFUSE_IF(trial == nullptr, "there is no " + to_string(record.state.experiment, record.state.trial));
   const auto stored = std::find(trial->stored.begin(), trial->stored.end(), record.state);
   REFUSE_IF(stored == trial->stored.end(), "the state is not in the store");
-  REFUSE_IF(live(trial->state) && record.state == trial->head, "the trial goes on from this state");
+  REFUSE_IF(live(trial->state) && record.state == trial->head && !planted(Mistake::kDeleteNeededState),
+            "the trial goes on from this state");
   trial->stored.erase(stored);
   row->deleting.push_back(record.state);
   return {};

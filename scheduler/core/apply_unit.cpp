@@ -77,7 +77,7 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
   REFUSE_IF(!(record.partition == next_partition(*row, trial)) && !planted(Mistake::kWrongPartition),
             "visit " + std::to_string(record.visit) + " goes to another partition");
   REFUSE_IF(
-      record.token.boot != state.boot || (record.token <= state.token && !planted(Mistake::kTokenReusedAfterBoot)),
+      (record.token.boot != state.boot || record.token <= state.token) && !planted(Mistake::kTokenReusedAfterBoot),
       "the token " + to_string(record.token) + " is not new");
   const std::size_t place = record.worker.value - std::size_t{1};
   REFUSE_IF(place >= state.workers.size() || !state.workers[place].present ||
@@ -90,7 +90,8 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
       record.partition.value >= row->partitions || !std::binary_search(holders.begin(), holders.end(), record.worker),
       "the worker does not hold the partition");
   const bool bound = row->spec->reproducibility == Reproducibility::kRerun;
-  REFUSE_IF(bound && row->profile && row->profile != holder.profile, "the worker has another numeric profile");
+  REFUSE_IF(bound && row->profile && row->profile != holder.profile && !planted(Mistake::kProfileIgnored),
+            "the worker has another numeric profile");
   const bool first = !trial.unit;
   REFUSE_IF(first ? record.unit.value != row->units.size() + 1 : record.unit != trial.unit,
             to_string(record.experiment, record.unit) + " is not this visit's unit");
@@ -124,7 +125,7 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
     trial.started_at = at;
   }
   if (row->started_at == WallMs{}) row->started_at = at;
-  if (bound) row->profile = holder.profile;
+  if (bound && !row->profile) row->profile = holder.profile;
   state.token = record.token;
   index.slots[place] = {record.experiment, unit.lease, record.experiment, record.trial};
   ++index_of(record.experiment).leased;

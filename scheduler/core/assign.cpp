@@ -8,6 +8,7 @@ namespace modelhop {
 
 bool Core::Impl::may_run(const WorkerRow& row, const ExperimentRow& experiment) const {
   if (experiment.state != ExperimentState::kRunning) return false;
+  if (planted(Mistake::kProfileIgnored)) return true;
   return experiment.spec->reproducibility != Reproducibility::kRerun || !experiment.profile ||
          experiment.profile == row.profile;
 }
@@ -57,13 +58,14 @@ void Core::Impl::assign() {
 }
 
 void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& trial) {
-  const bool reuse = planted(Mistake::kTokenReusedAfterBoot);
-  const Token token{state.boot, state.token.boot == state.boot || reuse ? state.token.counter + 1 : 1};
+  Token token{state.boot, state.token.boot == state.boot ? state.token.counter + 1 : 1};
+  if (planted(Mistake::kTokenReusedAfterBoot)) token = {1, ++leases_since_boot};
   const UnitId unit = trial.unit ? trial.unit : UnitId{experiment.units.size() + 1};
   const bool evaluate = is_milestone(*experiment.spec, experiment.partitions, trial, trial.visits + 1);
   const bool unbound = !experiment.profile;
-  emit(UnitLeased{experiment.id, unit, trial.id, token, row.id, row.incarnation, trial.visits,
-                  next_partition(experiment, trial), evaluate});
+  PartitionIndex partition = next_partition(experiment, trial);
+  if (planted(Mistake::kWrongPartition)) partition = index_of(experiment.id).dataset->held[row.id.value - 1].front();
+  emit(UnitLeased{experiment.id, unit, trial.id, token, row.id, row.incarnation, trial.visits, partition, evaluate});
   if (unbound && experiment.profile) place_dirty = true;  // partitions are to be where this profile is
   SlotLive& slot = slots[row.id.value - 1];
   slot.since = now;

@@ -51,6 +51,7 @@ struct Core::Impl {
   bool place_dirty{};             // holders, workers or bound profiles changed
   Instant settle_until = kNever;  // placing waits for workers_expected until then
   bool settled{};
+  std::uint64_t leases_since_boot{};        // for a planted mistake only
   std::vector<SlotLive> slots;              // [worker - 1]
   std::vector<ExperimentLive> experiments;  // [id - 1]
   std::shared_ptr<const Spec> fresh_spec;   // of the ExperimentCreated being applied: saves reading it back

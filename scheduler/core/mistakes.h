@@ -21,9 +21,14 @@ enum class Mistake : int {
   kExpiryForgotten,          // a silent worker keeps its unit
   kDismissBeforeDurable,     // a report is acknowledged before its record is durable
   kDeletionForgottenAtBoot,  // an unfinished deletion is not taken up again
-  kTwoLeasesOneTrial,        // a released unit is leased while its trial runs elsewhere
+  kPatienceOffByOne,         // a trial gets one milestone more than its patience
+  kSumsKept,                 // a milestone's training sums are counted in the next one again
+  kProfileIgnored,           // a bound experiment runs under another numeric profile
+  kLostNeverReplaced,        // what a lost worker held is not placed again
   kLastMistake,
 };
+
+const char* to_string(Mistake mistake);
 
 #ifdef MODELHOP_PLANTED_MISTAKES
 inline thread_local Mistake planted_mistake = Mistake::kNone;

@@ -133,7 +133,7 @@ void Core::Impl::stop_rules(ExperimentRow& experiment, TrialRow& trial) {
       for (std::size_t i = 1; i < trial.milestones.size(); ++i) {
         if (better(spec, trial.milestones[i].value, trial.milestones[best].value)) best = i;
       }
-      if (trial.milestones.size() - 1 - best >= *rule.patience) {
+      if (trial.milestones.size() - 1 - best >= *rule.patience + (planted(Mistake::kPatienceOffByOne) ? 1 : 0)) {
         return end_trial(experiment, trial, TrialState::kStopped,
                          std::to_string(*rule.patience) + " milestones without a better " + spec.metric);
       }

@@ -46,8 +46,8 @@ void Core::Impl::handle(const WorkerHello& hello) {
     slots[id.value - 1] = SlotLive{};
     slots[id.value - 1].since = now;
     place_dirty = true;
-    if (settle_until == kNever && !settled) settle_until = now + config.settle_ms * kMillisecond;
   }
+  if (settle_until == kNever && !settled) settle_until = now + config.settle_ms * kMillisecond;
   heard(row->id);
   dirty = true;
   send(row->incarnation, Welcome{row->id, state.boot, config.heartbeat_ms});
@@ -124,7 +124,7 @@ void Core::Impl::expire() {
     if (slot.lost_at <= now) lose(state.workers[i], Fault::kWorkerLost, "it was silent for too long");
     if (slot.replace_at <= now) {
       slot.replace_at = kNever;
-      place_dirty = true;
+      place_dirty = !planted(Mistake::kLostNeverReplaced);
     }
     const LeaseRow* lease = open_lease(state.workers[i].id);
     if (lease != nullptr && slot.lease_expires <= now && !planted(Mistake::kExpiryForgotten)) {

@@ -1,0 +1,30 @@
+#include "scheduler/core/mistakes.h"
+
+namespace modelhop {
+
+const char* to_string(Mistake mistake) {
+  static constexpr const char* kNames[] = {"none",
+                                           "heartbeat_renews_all",
+                                           "stale_token_accepted",
+                                           "send_before_durable",
+                                           "counted_again_after_replay",
+                                           "wrong_partition",
+                                           "yield_loses_progress",
+                                           "decide_in_replay",
+                                           "wrong_parent",
+                                           "delete_needed_state",
+                                           "token_reused_after_boot",
+                                           "drop_under_lease",
+                                           "milestone_skipped",
+                                           "expiry_forgotten",
+                                           "dismiss_before_durable",
+                                           "deletion_forgotten_at_boot",
+                                           "patience_off_by_one",
+                                           "sums_kept",
+                                           "profile_ignored",
+                                           "lost_never_replaced"};
+  static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
+  return kNames[static_cast<int>(mistake)];
+}
+
+}  // namespace modelhop

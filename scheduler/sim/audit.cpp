@@ -1,0 +1,102 @@
+#include "scheduler/sim/audit.h"
+
+#include <algorithm>
+
+namespace modelhop::sim {
+namespace {
+
+template <class... F>
+struct Match : F... {
+  using F::operator()...;
+};
+template <class... F>
+Match(F...) -> Match<F...>;
+
+}  // namespace
+
+void Auditor::on_record(Instant now, const Record& record) {
+  std::visit(Match{
+                 [&](const ExperimentCreated&) { experiments_.emplace_back(); },
+                 [&](const TrialCreated& r) {
+                   experiments_[r.experiment.value - 1].push_back({r.offset, 0});
+                 },
+                 [&](const UnitLeased& r) {
+                   const Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   if (r.visit != trial.visits) {
+                     say("a lease on visit " + std::to_string(r.visit) + " after " + std::to_string(trial.visits));
+                   }
+                   if (r.partition.value != (trial.offset + r.visit) % plan_.partitions)
+                     say("a lease on the wrong partition");
+                   if (r.token <= newest_leased_) say("the token " + to_string(r.token) + " is not new");
+                   newest_leased_ = r.token;
+                   for (const auto& [token, lease] : open_) {
+                     if (lease.experiment == r.experiment && lease.trial == r.trial) say("a second lease on a trial");
+                   }
+                   open_[r.token] = {r.experiment, r.unit, r.trial, now};
+                 },
+                 [&](const UnitFinished& r) {
+                   const auto lease = open_.find(r.token);
+                   if (lease != open_.end())
+                     ++experiments_[r.experiment.value - 1][lease->second.trial.value - 1].visits;
+                   close(r.token, r.experiment, r.unit, "finished");
+                 },
+                 [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
+                 [&](const UnitReleased& r) {
+                   if (r.fault == Fault::kHashMismatch)
+                     say("a unit found no parent state: " + to_string(r.experiment, r.unit));
+                   close(r.token, r.experiment, r.unit, "released");
+                 },
+                 [](const auto&) {},
+             },
+             record.body);
+}
+
+void Auditor::close(Token token, ExperimentId experiment, UnitId unit, const char* what) {
+  const auto lease = open_.find(token);
+  if (lease == open_.end() || lease->second.experiment != experiment || lease->second.unit != unit) {
+    return say(std::string("a unit ") + what + " under the token " + to_string(token) + " that it does not hold");
+  }
+  open_.erase(lease);
+}
+
+void Auditor::on_named(Instant now, const Progress& progress) {
+  const auto lease = open_.find(progress.token);
+  if (lease != open_.end()) lease->second.named = now;
+}
+
+void Auditor::on_step(Instant now) {
+  for (const auto& [token, lease] : open_) {
+    if (now - lease.named > plan_.config.lease_ttl_ms * kMillisecond) {
+      say("the lease " + to_string(token) + " is held though nobody named it in its time to live");
+    }
+  }
+}
+
+void Auditor::on_sent(const ToWorker& message) {
+  if (const auto* run = std::get_if<RunUnit>(&message)) newest_sent_ = std::max(newest_sent_, run->lease.token);
+  if (const auto* dismiss = std::get_if<Dismiss>(&message)) dismissed_.insert(dismiss->token);
+}
+
+void Auditor::on_replied(const Reply& reply) {
+  if (reply.status.ok()) experiments_promised_ = std::max(experiments_promised_, reply.experiment.value);
+}
+
+void Auditor::on_restart(Instant now, const State& state) {
+  open_.clear();
+  experiments_.clear();
+  newest_leased_ = state.token;
+  for (const ExperimentRow& experiment : state.experiments) {
+    experiments_.emplace_back();
+    for (const TrialRow& trial : experiment.trials) experiments_.back().push_back({trial.offset, trial.visits});
+    for (const LeaseRow& lease : experiment.leases) {
+      if (lease.outcome != LeaseOutcome::kOpen) continue;
+      open_[lease.token] = {experiment.id, lease.unit, lease.trial, now};
+      if (dismissed_.contains(lease.token))
+        say("a report was dismissed before it was durable: " + to_string(lease.token));
+    }
+  }
+  if (newest_sent_ > state.token) say("a lease was sent before it was durable: " + to_string(newest_sent_));
+  if (experiments_promised_ > experiments_.size()) say("an experiment was promised before it was durable");
+}
+
+}  // namespace modelhop::sim

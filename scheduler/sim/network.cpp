@@ -1,0 +1,69 @@
+// Messages on the way: lost, late, twice or past each other, until the plan's horizon.
+#include "scheduler/sim/simulation.h"
+
+namespace modelhop::sim {
+
+std::int64_t Simulation::latency(bool& lost, bool& doubled) {
+  std::int64_t ns = static_cast<std::int64_t>(draw(100, 3'000)) * 1'000;
+  lost = permille(plan_.lost_permille);
+  doubled = permille(plan_.doubled_permille);
+  if (lost) count(FaultKind::kMessageLost);
+  if (doubled) count(FaultKind::kMessageDoubled);
+  if (permille(plan_.delayed_permille)) {
+    count(FaultKind::kMessageDelayed);
+    ns += static_cast<std::int64_t>(draw(1'000, 20'000)) * kMillisecond;
+  } else if (permille(plan_.reordered_permille)) {
+    count(FaultKind::kMessageReordered);
+    ns += static_cast<std::int64_t>(draw(10, 800)) * kMillisecond;
+  }
+  return ns;
+}
+
+void Simulation::to_scheduler(ToScheduler message) {
+  bool lost = false, doubled = false;
+  const std::int64_t ns = latency(lost, doubled);
+  if (lost) return;
+  for (int copy = 0; copy < (doubled ? 2 : 1); ++copy) {
+    std::uint64_t slot = up_.size();
+    if (up_free_.empty()) {
+      up_.push_back(copy == 0 && !doubled ? std::move(message) : message);
+    } else {
+      slot = up_free_.back();
+      up_free_.pop_back();
+      up_[slot] = copy == 0 && !doubled ? std::move(message) : message;
+    }
+    at(ns + copy * 7 * kMillisecond, EventKind::kToScheduler, 0, 0, slot);
+  }
+}
+
+void Simulation::to_worker(const Incarnation& to, ToWorker message) {
+  auditor_.on_sent(message);
+  const std::uint32_t index = to.bytes[0];
+  const std::uint32_t life = to.bytes[1] + 256u * to.bytes[2];
+  if (workers_[index].life != life) return;  // a closed connection
+  bool lost = false, doubled = false;
+  const std::int64_t ns = latency(lost, doubled);
+  if (lost) return;
+  for (int copy = 0; copy < (doubled ? 2 : 1); ++copy) {
+    std::uint64_t slot = down_.size();
+    if (down_free_.empty()) {
+      down_.push_back(message);
+    } else {
+      slot = down_free_.back();
+      down_free_.pop_back();
+      down_[slot] = message;
+    }
+    at(ns + copy * 7 * kMillisecond, EventKind::kToWorker, index, life, slot);
+  }
+}
+
+void Simulation::deliver_to_scheduler(const ToScheduler& message) {
+  if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    for (const Progress& progress : heartbeat->units) auditor_.on_named(now_, progress);
+  } else if (const auto* hello = std::get_if<WorkerHello>(&message)) {
+    for (const Progress& progress : hello->running) auditor_.on_named(now_, progress);
+  }
+  std::visit([&](const auto& m) { step_scheduler(m); }, message);
+}
+
+}  // namespace modelhop::sim

@@ -1,0 +1,149 @@
+#include "scheduler/sim/plan.h"
+
+#include <algorithm>
+
+#include "common/base/rng.h"
+
+namespace modelhop::sim {
+
+const char* to_string(FaultKind kind) {
+  static constexpr const char* kNames[kFaultKinds] = {
+      "message_lost",    "message_delayed", "message_doubled",  "message_reordered", "worker_killed",
+      "worker_returned", "worker_hung",     "worker_deaf",      "worker_drained",    "worker_gone",
+      "scheduler_crash", "scheduler_drain", "slow_disk",        "user_fault",        "poison_trial",
+      "poison_unit",     "experiment_stop", "experiment_cancel"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+namespace {
+
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : rng_(seed, Purpose::kSimulator, 1) {}
+  std::uint64_t between(std::uint64_t low, std::uint64_t high) { return low + rng_.below(high - low + 1); }
+  std::uint32_t small(std::uint64_t low, std::uint64_t high) { return static_cast<std::uint32_t>(between(low, high)); }
+  std::int64_t ms(std::uint64_t low, std::uint64_t high) {
+    return static_cast<std::int64_t>(between(low, high)) * kMillisecond;
+  }
+  bool percent(std::uint64_t p) { return rng_.below(100) < p; }
+
+ private:
+  KeyedRng rng_;
+};
+
+PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials, std::uint64_t epochs,
+                                  std::uint32_t partitions) {
+  PlannedExperiment experiment;
+  Spec spec;
+  spec.name = "sim";
+  spec.dataset = "data";
+  spec.epochs = epochs;
+  spec.evaluate_every = draw.between(1, 2);
+  spec.metric = draw.percent(80) ? "val_loss" : "train_loss";
+  spec.maximize = draw.percent(30);
+  spec.metric_scope = draw.percent(50) ? MetricScope::kLast : MetricScope::kBest;
+  spec.max_restarts = 1000;
+  spec.reproducibility = draw.percent(70) ? Reproducibility::kRerun : Reproducibility::kVerify;
+  spec.save_experiment_best = draw.between(1, 2);
+  spec.save_trial_best = draw.between(0, 2);
+  spec.save_trial_latest = draw.between(0, 2);
+  if (draw.percent(30)) spec.max_concurrent_trials = draw.between(1, trials);
+  if (draw.percent(20)) {
+    StopRule patience;
+    patience.patience = draw.between(1, 2);
+    spec.stop.push_back(patience);
+  }
+  experiment.trials = trials;
+  if (draw.percent(20)) experiment.search_stops_every = draw.between(2, 5);
+  experiment.delete_at_end = draw.percent(20);
+  if (draw.percent(40)) {
+    experiment.poison.kind = static_cast<Poison::Kind>(draw.between(1, 3));
+    experiment.poison.trial = {draw.between(1, trials)};
+    experiment.poison.visit = draw.between(0, epochs * partitions - 1);
+    if (experiment.poison.kind != Poison::kKills) spec.max_restarts = draw.between(0, 2);
+  }
+  spec.expanded = std::string("sim ") + number;  // what finds the plan again in replay
+  experiment.spec = std::make_shared<const Spec>(std::move(spec));
+  return experiment;
+}
+
+struct Menu {
+  FaultKind kind;
+  std::uint64_t percent, most, lasts_ms_min, lasts_ms_max;
+};
+constexpr Menu kMenu[] = {
+    {FaultKind::kWorkerKilled, 45, 4, 50, 12'000},
+    {FaultKind::kWorkerHung, 30, 2, 500, 15'000},
+    {FaultKind::kWorkerDeaf, 30, 2, 1'000, 10'000},
+    {FaultKind::kWorkerDrained, 25, 2, 50, 5'000},
+    {FaultKind::kWorkerGoneForGood, 25, 2, 0, 0},
+    {FaultKind::kSchedulerCrashed, 45, 3, 50, 4'000},
+    {FaultKind::kSchedulerDrained, 20, 1, 50, 2'000},
+    {FaultKind::kSlowDisk, 25, 2, 500, 4'000},
+    {FaultKind::kStop, 16, 1, 0, 0},
+    {FaultKind::kCancel, 16, 1, 0, 0},
+};
+
+void draw_faults(Draw& draw, Plan& plan) {
+  for (const Menu& menu : kMenu) {
+    if (!draw.percent(menu.percent)) continue;
+    for (std::uint64_t n = draw.between(1, menu.most); n > 0; --n) {
+      PlannedFault fault;
+      fault.at_ns = static_cast<std::int64_t>(draw.between(0, static_cast<std::uint64_t>(plan.horizon_ns)));
+      fault.kind = menu.kind;
+      const bool of_worker = menu.kind < FaultKind::kSchedulerCrashed;
+      fault.target = draw.small(0, of_worker ? plan.workers - 1 : plan.experiments.size() - 1);
+      fault.lasts_ns = draw.ms(menu.lasts_ms_min, menu.lasts_ms_max);
+      if (menu.kind == FaultKind::kWorkerGoneForGood && fault.target < plan.profiles)
+        continue;  // somebody has to be left
+      plan.faults.push_back(fault);
+    }
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const PlannedFault& a, const PlannedFault& b) { return a.at_ns < b.at_ns; });
+  if (draw.percent(40)) plan.lost_permille = draw.small(1, 150);
+  if (draw.percent(40)) plan.delayed_permille = draw.small(1, 50);
+  if (draw.percent(40)) plan.doubled_permille = draw.small(1, 100);
+  if (draw.percent(40)) plan.reordered_permille = draw.small(1, 200);
+  bool poisoned = false;
+  for (const PlannedExperiment& e : plan.experiments) {
+    poisoned |= e.poison.kind == Poison::kFaults || e.poison.kind == Poison::kInvalid;
+  }
+  if (!poisoned && draw.percent(65)) plan.user_fault_permille = draw.small(5, 100);
+}
+
+}  // namespace
+
+Plan make_plan(std::uint64_t seed) {
+  Draw draw(seed);
+  Plan plan;
+  plan.seed = seed;
+  plan.workers = draw.small(1, 8);
+  plan.partitions = draw.small(1, 8);
+  const std::uint64_t trials = draw.between(1, 16);
+  const std::uint64_t epochs = draw.between(1, 4);
+  if (plan.workers > 1 && draw.percent(20)) plan.profiles = 2;
+  plan.config.heartbeat_ms = 1'000;
+  plan.config.lease_ttl_ms = 4'000;
+  plan.config.worker_lost_ms = 6'000;
+  plan.config.replace_after_ms = 8'000;
+  plan.config.settle_ms = 2'000;
+  plan.config.workers_expected = draw.small(1, plan.workers);
+  plan.config.replicas = draw.small(1, 2);
+  plan.config.unit_worker_deaths_max = 1'000;
+  const std::uint64_t second = trials > 1 && draw.percent(20) ? draw.between(1, trials - 1) : 0;
+  plan.experiments.push_back(draw_experiment(draw, '0', trials - second, epochs, plan.partitions));
+  if (second > 0)
+    plan.experiments.push_back(draw_experiment(draw, '1', second, draw.between(1, epochs), plan.partitions));
+  for (const PlannedExperiment& e : plan.experiments) {
+    if (e.poison.kind == Poison::kKills) plan.config.unit_worker_deaths_max = draw.small(1, 3);
+  }
+  for (std::uint32_t p = 0; p < plan.partitions; ++p) plan.batches.push_back(draw.small(2, 6));
+  for (std::uint32_t w = 0; w < plan.workers; ++w) plan.batch_ns.push_back(draw.ms(30, draw.percent(20) ? 600 : 150));
+  const std::uint64_t alone_ms = trials * epochs * plan.partitions * 400 / std::min(plan.workers, plan.partitions);
+  plan.horizon_ns = draw.ms(2'000, 4'000 + alone_ms);
+  draw_faults(draw, plan);
+  return plan;
+}
+
+}  // namespace modelhop::sim

@@ -1,0 +1,71 @@
+#pragma once
+// What a seed means: a cluster, experiments, and a mix of faults. A pure function of the seed, in integers only.
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/spec/spec.h"
+#include "scheduler/core/core.h"
+
+namespace modelhop::sim {
+
+enum class FaultKind : std::uint8_t {
+  kMessageLost,
+  kMessageDelayed,
+  kMessageDoubled,
+  kMessageReordered,
+  kWorkerKilled,
+  kWorkerReturned,
+  kWorkerHung,
+  kWorkerDeaf,
+  kWorkerDrained,
+  kWorkerGoneForGood,
+  kSchedulerCrashed,
+  kSchedulerDrained,
+  kSlowDisk,
+  kUserFault,
+  kPoisonTrial,
+  kPoisonUnit,
+  kStop,
+  kCancel,
+};
+inline constexpr std::size_t kFaultKinds = 18;
+const char* to_string(FaultKind kind);
+
+struct PlannedFault {
+  std::int64_t at_ns{};
+  FaultKind kind{};
+  std::uint32_t target{};  // worker or experiment
+  std::int64_t lasts_ns{};
+};
+
+// One trial that never gets over one visit: its code fails, its parameters are wrong, or it kills its worker.
+struct Poison {
+  enum Kind : std::uint8_t { kNone, kFaults, kInvalid, kKills } kind{};
+  TrialId trial;
+  std::uint64_t visit{};
+};
+
+struct PlannedExperiment {
+  std::shared_ptr<const Spec> spec;
+  std::uint64_t trials{};
+  Poison poison;
+  std::uint64_t search_stops_every{};  // the search stops every n-th trial at its first milestone; 0: none
+  bool delete_at_end{};
+};
+
+struct Plan {
+  std::uint64_t seed{};
+  std::uint32_t workers{}, partitions{}, profiles{1};
+  CoreConfig config;
+  std::vector<PlannedExperiment> experiments;
+  std::vector<std::uint32_t> batches;  // of a visit, by partition
+  std::vector<std::int64_t> batch_ns;  // by worker
+  std::vector<PlannedFault> faults;    // by time
+  std::int64_t horizon_ns{};           // faults end here
+  std::uint32_t lost_permille{}, delayed_permille{}, doubled_permille{}, reordered_permille{}, user_fault_permille{};
+};
+
+Plan make_plan(std::uint64_t seed);
+
+}  // namespace modelhop::sim

@@ -1,0 +1,196 @@
+// The scheduler's process: the core, a journal whose commits lag, sends that wait for them, a client that asks again.
+#include <algorithm>
+
+#include "scheduler/sim/fake_trainer.h"
+#include "scheduler/sim/simulation.h"
+
+namespace modelhop::sim {
+namespace {
+
+// Makes all trials as there is room, and stops every n-th at its first milestone. Its parameters are the trial's
+// number.
+class SimSearch : public Search {
+ public:
+  SimSearch(const PlannedExperiment& planned, std::uint64_t target) : planned_(planned), target_(target) {}
+  void apply(const SearchRecord& record) override {
+    if (std::holds_alternative<SearchTrialCreated>(record)) ++made_;
+    if (const auto* evaluated = std::get_if<SearchEvaluated>(&record)) {
+      if (planned_.search_stops_every > 0 && evaluated->trial.value % planned_.search_stops_every == 0) {
+        to_stop_.push_back(evaluated->trial);
+      }
+    }
+    if (const auto* ended = std::get_if<SearchTrialEnded>(&record)) std::erase(to_stop_, ended->trial);
+  }
+  std::vector<Decision> decide(const SearchView& view) const override {
+    std::vector<Decision> decisions;
+    for (const TrialId trial : to_stop_) {
+      const StopTrial stop{trial, "not worth it"};
+      decisions.emplace_back(stop);
+    }
+    const std::uint64_t more = std::min(planned_.trials - std::min(planned_.trials, made_), view.room);
+    for (std::uint64_t i = 0; i < more; ++i) {
+      CreateTrial create;
+      create.target_visits = target_;
+      create.origin = "sim";
+      decisions.emplace_back(create);
+    }
+    if (made_ + more >= planned_.trials) decisions.emplace_back(std::in_place_type<SearchDone>);
+    return decisions;
+  }
+
+ private:
+  const PlannedExperiment& planned_;
+  std::uint64_t target_, made_ = 0;
+  std::vector<TrialId> to_stop_;
+};
+
+}  // namespace
+
+CoreHooks Simulation::hooks() {
+  return {
+      .load_spec = [this](std::string_view expanded) -> Result<std::shared_ptr<const Spec>> {
+        return plan_.experiments[static_cast<std::size_t>(expanded.back() - '0')].spec;
+      },
+      .make_search = [this](std::shared_ptr<const Spec> spec,
+                            std::uint64_t partitions) -> Result<std::unique_ptr<Search>> {
+        const PlannedExperiment& planned = plan_.experiments[static_cast<std::size_t>(spec->expanded.back() - '0')];
+        return std::unique_ptr<Search>(new SimSearch(planned, spec->epochs * partitions));
+      },
+      .recipe = [](const Spec&, const Params&) { return std::string(); },
+  };
+}
+
+std::unique_ptr<Core> Simulation::replay(std::size_t records) {
+  auto core = std::make_unique<Core>(plan_.config, hooks());
+  for (std::size_t i = 0; i < records; ++i) {
+    if (const Status status = core->apply(journal_[i]); !status.ok()) {
+      outcome_.violations.push_back("replay: " + status.message());
+      break;
+    }
+  }
+  return core;
+}
+
+void Simulation::start_scheduler() {
+  ++scheduler_life_;
+  tick_at_ = {INT64_MAX};
+  core_ = replay(journal_.size());
+  if (!outcome_.violations.empty()) return;
+  auditor_.on_restart(now_, core_->state());
+  Actions actions;
+  const Status status = core_->begin_serving(++boot_, now_, {now_.ns / kMillisecond}, actions);
+  if (!status.ok()) outcome_.violations.push_back(status.message());
+  take(actions);
+  check();
+}
+
+void Simulation::crash_scheduler(std::int64_t down_ns) {
+  if (replay(journal_.size())->snapshot() != core_->snapshot()) {
+    outcome_.violations.push_back("replaying the whole journal gives another state");
+  }
+  // A commit on its way may have made it: as a whole, or not at all.
+  if (committing_seq_ > durable_seq_ && draw(0, 1) == 1) durable_seq_ = committing_seq_;
+  core_.reset();
+  journal_.resize(durable_seq_);
+  committing_seq_ = 0;
+  outbox_.clear();
+  delete_box_.clear();
+  draining_ = false;
+  at(down_ns, EventKind::kSchedulerStart);
+}
+
+void Simulation::step_scheduler(const Event& event) {
+  if (trace_) say("event " + std::to_string(event.index()));
+  Actions actions;
+  core_->step(now_, {now_.ns / kMillisecond}, event, actions);
+  take(actions);
+  check();
+  if (draining_ && core_->quiet() && durable_seq_ == journal_.size()) {
+    count(FaultKind::kSchedulerDrained);
+    crash_scheduler(500 * kMillisecond);
+  }
+}
+
+void Simulation::take(Actions& actions) {
+  for (Record& record : actions.records) {
+    mix_trace(record.seq * 32 + record.body.index());
+    if (const auto* finished = std::get_if<UnitFinished>(&record.body)) mix_trace(low_lane(finished->state.hash));
+    ++outcome_.records_by_type[record.body.index()];
+    if (trace_) say("record " + std::to_string(record.seq) + " " + type_name(record.body) + " " + to_json(record.body));
+    auditor_.on_record(now_, record);
+    journal_.push_back(std::move(record));
+  }
+  for (Send& send : actions.sends) outbox_.push_back(std::move(send));
+  for (DeleteState& one : actions.deletes) delete_box_.push_back(std::move(one));
+  committed(durable_seq_);
+  core_wake_ = actions.wake_at;
+  if (core_wake_ && *core_wake_ < tick_at_) {
+    tick_at_ = std::max(*core_wake_, now_);
+    queue_.push({tick_at_.ns, order_++, EventKind::kSchedulerTick, 0, scheduler_life_, 0});
+  }
+  commit_if_idle();
+}
+
+void Simulation::commit_if_idle() {
+  if (committing_seq_ > durable_seq_ || durable_seq_ == journal_.size()) return;
+  committing_seq_ = journal_.size();
+  std::int64_t lag_ns = static_cast<std::int64_t>(draw(200, 5'000)) * 1'000;
+  if (now_ < slow_disk_until_) lag_ns += static_cast<std::int64_t>(draw(100, 1'500)) * kMillisecond;
+  at(lag_ns, EventKind::kCommit, 0, scheduler_life_, committing_seq_);
+}
+
+void Simulation::committed(std::uint64_t seq) {
+  durable_seq_ = seq;
+  while (!outbox_.empty() && outbox_.front().after_seq <= durable_seq_) {
+    Send send = std::move(outbox_.front());
+    outbox_.pop_front();
+    if (const auto* to = std::get_if<Incarnation>(&send.to)) {
+      to_worker(*to, std::move(std::get<ToWorker>(send.message)));
+    } else {
+      const Reply& reply = std::get<Reply>(send.message);
+      auditor_.on_replied(reply);
+      const std::uint64_t request = reply.request.value;
+      if (request < 2 && reply.status.ok()) created_[request] = true;
+    }
+  }
+  while (!delete_box_.empty() && delete_box_.front().after_seq <= durable_seq_) {
+    deleting_.push_back(delete_box_.front().state);
+    delete_box_.pop_front();
+    at(static_cast<std::int64_t>(draw(1, 300)) * kMillisecond, EventKind::kStateDeleted, 0, scheduler_life_,
+       deleting_.size() - 1);
+  }
+  commit_if_idle();
+  if (draining_ && core_->quiet() && durable_seq_ == journal_.size()) crash_scheduler(500 * kMillisecond);
+}
+
+// Asks until it is answered, with the same idempotency key.
+void Simulation::client(std::uint64_t) {
+  at(static_cast<std::int64_t>(draw(500, 2'000)) * kMillisecond, EventKind::kClient);
+  for (std::size_t i = 0; i < plan_.experiments.size() && core_ != nullptr; ++i) {
+    const ExperimentId id{i + 1};
+    if (!created_[i]) {
+      CreateExperiment create;
+      create.request = {i};
+      create.idempotency_key = std::string("key ") + static_cast<char>('0' + i);
+      create.spec_sent = "{}";
+      create.spec = plan_.experiments[i].spec;
+      create.dataset.name = "data";
+      create.dataset.identity.bytes[0] = 1;
+      create.dataset.partition_rows.assign(plan_.partitions, 100);
+      step_scheduler(create);
+      return;  // the next when this one is there
+    }
+    const ExperimentRow& row = core_->state().experiments[i];
+    std::optional<Control> control;
+    if (row.ended()) {
+      if (plan_.experiments[i].delete_at_end && row.state != ExperimentState::kDeleted) control = Control::kDelete;
+    } else if (cancel_wanted_[i]) {
+      control = Control::kCancel;
+    } else if (stop_wanted_[i]) {
+      control = Control::kStop;
+    }
+    if (control) step_scheduler(ControlExperiment{{100}, id, *control});
+  }
+}
+
+}  // namespace modelhop::sim

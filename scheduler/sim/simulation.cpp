@@ -1,0 +1,217 @@
+#include "scheduler/sim/simulation.h"
+
+#include <cstdio>
+
+#include "scheduler/sim/fake_trainer.h"
+
+namespace modelhop::sim {
+
+const char* to_string(EventKind kind) {
+  static constexpr const char* kNames[kEventKinds] = {"to_scheduler", "to_worker",    "scheduler_tick", "worker_wake",
+                                                      "unit_end",     "commit",       "state_deleted",  "client",
+                                                      "fault",        "worker_start", "scheduler_start"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+Simulation::Simulation(std::uint64_t seed, bool trace)
+    : plan_(make_plan(seed)), trace_(trace), rng_(seed, Purpose::kSimulator, 2), auditor_(plan_) {
+  workers_.resize(plan_.workers);
+}
+
+Outcome Simulation::run() {
+  at(0, EventKind::kSchedulerStart);
+  at(1, EventKind::kClient);
+  for (std::uint32_t w = 0; w < plan_.workers; ++w) {
+    at(static_cast<std::int64_t>(draw(0, 3'000)) * kMillisecond, EventKind::kWorkerStart, w);
+  }
+  for (std::size_t i = 0; i < plan_.faults.size(); ++i) at(plan_.faults[i].at_ns, EventKind::kFault, 0, 0, i);
+  for (const PlannedExperiment& e : plan_.experiments) {
+    if (e.poison.kind == Poison::kFaults || e.poison.kind == Poison::kInvalid) count(FaultKind::kPoisonTrial);
+    if (e.poison.kind == Poison::kKills) count(FaultKind::kPoisonUnit);
+  }
+  const std::int64_t give_up_ns = plan_.horizon_ns + 3'600 * kSecond;
+  while (!queue_.empty() && outcome_.violations.empty()) {
+    const Item item = queue_.top();
+    queue_.pop();
+    now_ = {item.at_ns};
+    ++outcome_.events;
+    ++outcome_.events_by_kind[static_cast<std::size_t>(item.kind)];
+    mix_trace(static_cast<std::uint64_t>(item.at_ns) * 16 + static_cast<std::uint64_t>(item.kind));
+    handle(item);
+    if (over()) break;
+    if (now_.ns > give_up_ns) {
+      outcome_.violations.push_back("not all experiments ended an hour after the last fault");
+    }
+  }
+  if (outcome_.violations.empty()) {
+    auditor_.at_end(core_->state());
+    if (replay(journal_.size())->snapshot() != core_->snapshot()) {
+      outcome_.violations.push_back("replaying the whole journal gives another state");
+    }
+    check();
+  }
+  return std::move(outcome_);
+}
+
+// All experiments ended, the deletions done and the workers idle: nothing more can happen.
+bool Simulation::over() const {
+  if (core_ == nullptr) return false;
+  const State& state = core_->state();
+  if (state.experiments.size() < plan_.experiments.size()) return false;
+  for (const ExperimentRow& experiment : state.experiments) {
+    const bool deleted = experiment.state == ExperimentState::kDeleted;
+    if (!experiment.ended() || !experiment.deleting.empty()) return false;
+    if (plan_.experiments[experiment.id.value - 1].delete_at_end && !deleted) return false;
+  }
+  for (const Worker& worker : workers_) {
+    if (worker.core && worker.core->running()) return false;
+  }
+  return true;
+}
+
+void Simulation::at(std::int64_t delay_ns, EventKind kind, std::uint32_t target, std::uint32_t life,
+                    std::uint64_t payload) {
+  queue_.push({now_.ns + delay_ns, order_++, kind, target, life, payload});
+}
+
+void Simulation::handle(const Item& item) {
+  switch (item.kind) {
+    case EventKind::kToScheduler: {
+      const ToScheduler message = std::move(up_[item.payload]);
+      up_free_.push_back(item.payload);
+      if (core_ != nullptr) deliver_to_scheduler(message);
+      break;
+    }
+    case EventKind::kToWorker: {
+      Worker& worker = workers_[item.target];
+      if (worker.life == item.life && now_ < worker.hung_until) {  // it reads this when it goes on
+        queue_.push({worker.hung_until.ns, order_++, item.kind, item.target, item.life, item.payload});
+        break;
+      }
+      const ToWorker message = std::move(down_[item.payload]);
+      down_free_.push_back(item.payload);
+      if (worker.life == item.life && now_ >= worker.deaf_until) step_worker(item.target, message);
+      break;
+    }
+    case EventKind::kSchedulerTick:
+      if (item.life != scheduler_life_ || core_ == nullptr || item.at_ns != tick_at_.ns) break;
+      tick_at_ = {INT64_MAX};
+      if (core_wake_ && *core_wake_ > now_) {
+        tick_at_ = *core_wake_;
+        queue_.push({tick_at_.ns, order_++, EventKind::kSchedulerTick, 0, scheduler_life_, 0});
+      } else {
+        step_scheduler(Tick{});
+      }
+      break;
+    case EventKind::kWorkerWake: {
+      Worker& worker = workers_[item.target];
+      if (worker.life != item.life || item.at_ns != worker.wake.ns) break;
+      worker.wake = {INT64_MAX};
+      const Instant due = std::max(worker.core->wake_at(), worker.hung_until);
+      if (due > now_) {
+        worker.wake = due;
+        queue_.push({due.ns, order_++, EventKind::kWorkerWake, item.target, item.life, 0});
+      } else {
+        step_worker(item.target, WorkerTick{});
+      }
+      break;
+    }
+    case EventKind::kUnitEnd: {
+      Worker& worker = workers_[item.target];
+      if (worker.life != item.life || !worker.trainer.busy || worker.trainer.generation != item.payload) break;
+      if (now_ < worker.hung_until) {
+        queue_.push({worker.hung_until.ns, order_++, item.kind, item.target, item.life, item.payload});
+      } else {
+        end_unit(item.target);
+      }
+      break;
+    }
+    case EventKind::kCommit:
+      if (item.life == scheduler_life_ && core_ != nullptr) committed(item.payload);
+      break;
+    case EventKind::kStateDeleted: {
+      const StateRef gone = deleting_[item.payload];
+      store_.erase(low_lane(gone.hash));
+      if (item.life == scheduler_life_ && core_ != nullptr) step_scheduler(StateGone{gone});
+      break;
+    }
+    case EventKind::kClient:
+      client(item.payload);
+      break;
+    case EventKind::kFault:
+      inject(plan_.faults[item.payload]);
+      break;
+    case EventKind::kWorkerStart:
+      if (workers_[item.target].life == 0 && !workers_[item.target].gone_for_good) start_worker(item.target);
+      break;
+    case EventKind::kSchedulerStart:
+      if (core_ == nullptr) start_scheduler();
+      break;
+  }
+}
+
+void Simulation::inject(const PlannedFault& fault) {
+  say(std::string("fault ") + to_string(fault.kind) + " " + std::to_string(fault.target));
+  Worker& worker = workers_[std::min<std::size_t>(fault.target, workers_.size() - 1)];
+  const bool alive = worker.life != 0;
+  switch (fault.kind) {
+    case FaultKind::kWorkerKilled:
+      if (!alive) return;
+      kill_worker(fault.target, fault.lasts_ns, draw(0, 1) == 1);
+      break;
+    case FaultKind::kWorkerHung:
+      if (!alive) return;
+      worker.hung_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kWorkerDeaf:
+      if (!alive) return;
+      worker.deaf_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kWorkerDrained:
+      if (!alive || now_ < worker.hung_until) return;
+      step_worker(fault.target, WorkerDrain{});
+      break;
+    case FaultKind::kWorkerGoneForGood:
+      worker.gone_for_good = true;
+      if (alive) kill_worker(fault.target, 0, draw(0, 1) == 1);
+      break;
+    case FaultKind::kSchedulerCrashed:
+      if (core_ == nullptr) return;
+      crash_scheduler(fault.lasts_ns);
+      break;
+    case FaultKind::kSchedulerDrained:
+      if (core_ == nullptr) return;
+      step_scheduler(DrainAll{});
+      draining_ = true;
+      break;
+    case FaultKind::kSlowDisk:
+      slow_disk_until_ = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kStop:
+      stop_wanted_[fault.target] = true;
+      break;
+    case FaultKind::kCancel:
+      cancel_wanted_[fault.target] = true;
+      break;
+    default:
+      return;
+  }
+  count(fault.kind);
+}
+
+void Simulation::check() {
+  if (core_ != nullptr) {
+    for (std::string& broken : core_->check_invariants()) outcome_.violations.push_back(std::move(broken));
+    auditor_.on_step(now_);
+  }
+  for (std::string& violation : auditor_.violations) outcome_.violations.push_back(std::move(violation));
+  auditor_.violations.clear();
+}
+
+void Simulation::mix_trace(std::uint64_t value) { outcome_.trace_hash = mix(outcome_.trace_hash ^ value); }
+
+void Simulation::say(const std::string& line) const {
+  if (trace_) std::printf("%10.3f %s\n", static_cast<double>(now_.ns) / kSecond, line.c_str());
+}
+
+}  // namespace modelhop::sim

@@ -1,0 +1,147 @@
+#pragma once
+// One seed's life: the real Core and the real WorkerCore in virtual time, with a network, a journal that lags, a store,
+// a client, and faults. Everything happens in one thread, in an order that depends on the seed alone.
+#include <deque>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "common/base/rng.h"
+#include "scheduler/sim/audit.h"
+#include "scheduler/sim/plan.h"
+#include "worker/core/worker_core.h"
+
+namespace modelhop::sim {
+
+enum class EventKind : std::uint8_t {
+  kToScheduler,
+  kToWorker,
+  kSchedulerTick,
+  kWorkerWake,
+  kUnitEnd,
+  kCommit,
+  kStateDeleted,
+  kClient,
+  kFault,
+  kWorkerStart,
+  kSchedulerStart,
+};
+inline constexpr std::size_t kEventKinds = 11;
+const char* to_string(EventKind kind);
+
+struct Outcome {
+  std::uint64_t trace_hash{};
+  std::uint64_t events{};
+  std::array<std::uint64_t, kEventKinds> events_by_kind{};
+  std::array<std::uint64_t, kFaultKinds> faults_by_kind{};
+  std::array<std::uint64_t, std::variant_size_v<RecordBody>> records_by_type{};
+  std::vector<std::string> violations;  // of the first event that had any
+};
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, bool trace);
+  Outcome run();
+
+ private:
+  struct Item {
+    std::int64_t at_ns{};
+    std::uint64_t order{};
+    EventKind kind{};
+    std::uint32_t target{}, life{};  // worker and its life, or the scheduler's life
+    std::uint64_t payload{};
+    bool operator>(const Item& other) const { return at_ns != other.at_ns ? at_ns > other.at_ns : order > other.order; }
+  };
+  struct Trainer {  // the thread of a worker that trains
+    RunUnit run;
+    Instant started;
+    std::uint32_t from{}, until{}, all{};  // batches of the visit
+    std::uint64_t generation{};
+    bool busy{}, keep{true}, fault{}, dies{}, lost{};
+  };
+  struct Worker {
+    std::uint32_t life{};  // 0: not running
+    std::uint32_t lives{};
+    bool gone_for_good{};
+    Instant hung_until, deaf_until;
+    std::optional<WorkerCore> core;
+    Trainer trainer;
+    Instant wake{INT64_MAX};  // of the newest scheduled wake
+  };
+
+  // simulation.cpp
+  void at(std::int64_t delay_ns, EventKind kind, std::uint32_t target = 0, std::uint32_t life = 0,
+          std::uint64_t payload = 0);
+  void handle(const Item& item);
+  void check();
+  bool over() const;
+  std::uint64_t draw(std::uint64_t low, std::uint64_t high) { return low + rng_.below(high - low + 1); }
+  bool permille(std::uint32_t p) { return p > 0 && faulty() && rng_.below(1000) < p; }
+  bool faulty() const { return now_.ns <= plan_.horizon_ns; }
+  void count(FaultKind kind) { ++outcome_.faults_by_kind[static_cast<std::size_t>(kind)]; }
+  void mix_trace(std::uint64_t value);
+  void say(const std::string& line) const;
+  void inject(const PlannedFault& fault);
+
+  // network.cpp
+  std::int64_t latency(bool& lost, bool& doubled);
+  void to_scheduler(ToScheduler message);
+  void to_worker(const Incarnation& to, ToWorker message);
+  void deliver_to_scheduler(const ToScheduler& message);
+
+  // scheduler_node.cpp
+  CoreHooks hooks();
+  void start_scheduler();
+  void crash_scheduler(std::int64_t down_ns);
+  void step_scheduler(const Event& event);
+  void take(Actions& actions);
+  void commit_if_idle();
+  void committed(std::uint64_t seq);
+  void client(std::uint64_t what);
+  std::unique_ptr<Core> replay(std::size_t records);
+
+  // worker_node.cpp
+  void start_worker(std::uint32_t index);
+  void kill_worker(std::uint32_t index, std::int64_t down_ns, bool told);
+  void step_worker(std::uint32_t index, const WorkerEvent& event);
+  void start_unit(std::uint32_t index, const RunUnit& run);
+  void stop_unit(std::uint32_t index, const StopUnit& stop);
+  void end_unit(std::uint32_t index);
+  void schedule_end(std::uint32_t index);
+  Incarnation incarnation(std::uint32_t index) const;
+
+  const Plan plan_;
+  const bool trace_;
+  KeyedRng rng_;
+  Auditor auditor_;
+  Outcome outcome_;
+  Instant now_{kSecond};
+  std::uint64_t order_{};
+  std::priority_queue<Item, std::vector<Item>, std::greater<>> queue_;
+  std::vector<ToScheduler> up_;  // messages on the way, by payload
+  std::vector<ToWorker> down_;
+  std::vector<std::uint64_t> up_free_, down_free_;
+
+  std::unique_ptr<Core> core_;  // null: the scheduler is down
+  std::uint32_t scheduler_life_{};
+  std::uint64_t boot_{};  // the store's fence
+  std::optional<Instant> core_wake_;
+  Instant tick_at_{INT64_MAX};  // of the newest scheduled tick
+  std::vector<Record> journal_;
+  std::uint64_t durable_seq_{}, committing_seq_{};
+  std::deque<Send> outbox_;
+  std::deque<DeleteState> delete_box_;
+  std::vector<StateRef> deleting_;
+  Instant slow_disk_until_;
+  bool draining_{};
+  bool stop_wanted_[2]{}, cancel_wanted_[2]{};
+  bool created_[2]{}, ended_deleted_[2]{};
+
+  std::vector<Worker> workers_;
+  std::unordered_set<std::uint64_t> store_;  // states, by hash
+};
+
+}  // namespace modelhop::sim

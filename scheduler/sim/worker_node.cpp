@@ -1,0 +1,153 @@
+// A worker's process: the real WorkerCore, and a trainer that takes virtual time.
+#include <algorithm>
+
+#include "scheduler/sim/fake_trainer.h"
+#include "scheduler/sim/simulation.h"
+
+namespace modelhop::sim {
+
+Incarnation Simulation::incarnation(std::uint32_t index) const {
+  Incarnation result;
+  result.bytes[0] = static_cast<std::uint8_t>(index);
+  result.bytes[1] = static_cast<std::uint8_t>(workers_[index].life);
+  result.bytes[2] = static_cast<std::uint8_t>(workers_[index].life >> 8);
+  result.bytes[15] = 1;
+  return result;
+}
+
+void Simulation::start_worker(std::uint32_t index) {
+  Worker& worker = workers_[index];
+  worker.life = ++worker.lives;
+  if (worker.life > 1) count(FaultKind::kWorkerReturned);
+  worker.hung_until = worker.deaf_until = now_;
+  worker.trainer = Trainer{};
+  worker.wake = {INT64_MAX};
+  WorkerConfig config;
+  config.name = std::string("w") + static_cast<char>('1' + index);
+  config.incarnation = incarnation(index);
+  config.profile.bytes[0] = static_cast<std::uint8_t>(1 + index % plan_.profiles);
+  config.silence_ms = 3'000;
+  config.drain_ms = 5'000;
+  worker.core.emplace(config);
+  step_worker(index, WorkerTick{});
+}
+
+void Simulation::kill_worker(std::uint32_t index, std::int64_t down_ns, bool told) {
+  Worker& worker = workers_[index];
+  const Incarnation who = incarnation(index);
+  worker.life = 0;
+  worker.core.reset();
+  worker.trainer = Trainer{};
+  if (!worker.gone_for_good) at(down_ns, EventKind::kWorkerStart, index);
+  if (told && core_ != nullptr) step_scheduler(WorkerGone{who, "its connection closed"});
+}
+
+void Simulation::step_worker(std::uint32_t index, const WorkerEvent& event) {
+  std::vector<WorkerAction> actions;
+  workers_[index].core->step(now_, event, actions);
+  for (std::string& broken : workers_[index].core->check_invariants()) outcome_.violations.push_back(std::move(broken));
+  for (WorkerAction& action : actions) {
+    if (auto* message = std::get_if<ToScheduler>(&action)) to_scheduler(std::move(*message));
+    if (const auto* start = std::get_if<StartUnit>(&action)) start_unit(index, start->run);
+    if (const auto* stop = std::get_if<StopUnit>(&action)) stop_unit(index, *stop);
+    if (std::holds_alternative<Exit>(action)) {
+      kill_worker(index, static_cast<std::int64_t>(draw(50, 3'000)) * kMillisecond, false);
+      return;
+    }
+  }
+  Worker& worker = workers_[index];
+  if (worker.life == 0) return;
+  const Instant due = std::max({worker.core->wake_at(), worker.hung_until, now_});
+  if (due < worker.wake) {
+    worker.wake = due;
+    queue_.push({due.ns, order_++, EventKind::kWorkerWake, index, worker.life, 0});
+  }
+}
+
+void Simulation::start_unit(std::uint32_t index, const RunUnit& run) {
+  Trainer& trainer = workers_[index].trainer;
+  if (trainer.busy) outcome_.violations.push_back("a worker was told to train two units at once");
+  const Unit& unit = run.lease.unit;
+  const StateRef& parent = unit.members[0].parent;
+  const Poison& poison = plan_.experiments[unit.experiment.value - 1].poison;
+  const std::uint64_t visit = std::uint64_t{parent.at.epoch} * plan_.partitions + parent.at.visit;
+  const bool poisoned = poison.kind != Poison::kNone && poison.trial == parent.trial && poison.visit == visit;
+  const std::uint64_t generation = trainer.generation + 1;
+  trainer = Trainer{};
+  trainer.run = run;
+  trainer.generation = generation;
+  trainer.busy = true;
+  trainer.started = now_ + static_cast<std::int64_t>(draw(1, 20)) * kMillisecond;  // hop and load
+  trainer.from = parent.at.batch;
+  trainer.all = trainer.until = plan_.batches[unit.partition.value];
+  trainer.lost = parent.hash && !store_.contains(low_lane(parent.hash));
+  trainer.fault = poisoned && poison.kind != Poison::kKills;
+  trainer.dies = poisoned && poison.kind == Poison::kKills;
+  if (!trainer.fault && !trainer.dies && permille(plan_.user_fault_permille)) {
+    trainer.fault = true;
+    count(FaultKind::kUserFault);
+  }
+  schedule_end(index);
+}
+
+void Simulation::schedule_end(std::uint32_t index) {
+  Worker& worker = workers_[index];
+  Trainer& trainer = worker.trainer;
+  std::int64_t batches = trainer.until - trainer.from;
+  if (trainer.fault || trainer.dies) batches = std::min<std::int64_t>(batches, 1);
+  const std::int64_t end = trainer.started.ns + batches * plan_.batch_ns[index];
+  ++trainer.generation;
+  queue_.push({std::max(end, now_.ns), order_++, EventKind::kUnitEnd, index, worker.life, trainer.generation});
+}
+
+void Simulation::stop_unit(std::uint32_t index, const StopUnit& stop) {
+  Trainer& trainer = workers_[index].trainer;
+  if (!trainer.busy || trainer.run.lease.token != stop.token) return;
+  trainer.keep = stop.keep;
+  const std::int64_t passed = std::max<std::int64_t>(0, now_ - trainer.started);
+  const std::int64_t done =
+      (passed + plan_.batch_ns[index] - 1) / plan_.batch_ns[index];  // the batch that runs ends first
+  trainer.until = static_cast<std::uint32_t>(std::min<std::int64_t>(trainer.until, trainer.from + done));
+  schedule_end(index);
+}
+
+void Simulation::end_unit(std::uint32_t index) {
+  Trainer& trainer = workers_[index].trainer;
+  const Unit& unit = trainer.run.lease.unit;
+  UnitReport report;
+  report.experiment = unit.experiment;
+  report.unit = unit.id;
+  report.token = trainer.run.lease.token;
+  const StateRef& parent = unit.members[0].parent;
+  trainer.busy = false;
+  if (trainer.dies && trainer.keep) {
+    say("w" + std::to_string(index + 1) + " is killed by its unit");
+    kill_worker(index, static_cast<std::int64_t>(draw(50, 3'000)) * kMillisecond, draw(0, 1) == 1);
+    return;
+  }
+  report.times.train_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_ - trainer.started));
+  if (trainer.lost) {
+    report.fault = Fault::kHashMismatch;
+    report.detail = "the parent state is not in the store";
+  } else if (trainer.fault) {
+    const Poison& poison = plan_.experiments[unit.experiment.value - 1].poison;
+    report.fault = poison.kind == Poison::kInvalid ? Fault::kInvalidParams : Fault::kUserCode;
+    report.detail = "planned";
+  } else if (trainer.keep || trainer.until == trainer.all) {
+    MemberResult member;
+    member.state = parent;
+    member.yielded = trainer.until < trainer.all;
+    Sum loss{"loss", 0, 0};
+    if (trainer.until > trainer.from) {
+      train(member.state, unit.partition, plan_, trainer.until, loss);
+      member.train = {loss};
+      store_.insert(low_lane(member.state.hash));
+      report.times.save_ns = kMillisecond;
+    }
+    if (!member.yielded && unit.then_evaluate) member.validation = validate(member.state);
+    report.members.push_back(std::move(member));
+  }
+  step_worker(index, UnitEnded{std::move(report)});
+}
+
+}  // namespace modelhop::sim
