@@ -51,7 +51,7 @@ Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
 void Core::Impl::assign() {
   if (draining) return;
   for (WorkerRow& row : state.workers) {
-    if (!row.present || index.slots[row.id.value - 1].experiment) continue;
+    if (!row.present || !slots[row.id.value - 1].heard || index.slots[row.id.value - 1].experiment) continue;
     const Pick picked = pick(row);
     if (picked.trial != nullptr) grant(row, *picked.experiment, *picked.trial);
   }

@@ -11,7 +11,12 @@ WorkerRow* Core::Impl::present(const Incarnation& incarnation) {
   return found == index.incarnations.end() ? nullptr : &worker(found->second);
 }
 
-void Core::Impl::heard(WorkerId id) { slots[id.value - 1].lost_at = now + config.worker_lost_ms * kMillisecond; }
+void Core::Impl::heard(WorkerId id) {
+  SlotLive& slot = slots[id.value - 1];
+  slot.lost_at = now + config.worker_lost_ms * kMillisecond;
+  dirty |= !slot.heard;
+  slot.heard = true;
+}
 
 bool Core::Impl::wants_yield(const ExperimentRow& experiment) const {
   return draining || experiment.state == ExperimentState::kStopping;
