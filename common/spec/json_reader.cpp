@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace modelhop {
 namespace {
@@ -14,13 +15,21 @@ constexpr std::size_t kFaultReasonBytesMax = 200;
 // Follows the pointer of the value being read.
 class Trail {
  public:
-  void open(bool is_array) { steps_.push_back({is_array, {}, 0}); }
+  void open(bool is_array) { steps_.push_back({is_array, {}, 0, 0}); }
   void close() { steps_.pop_back(); }
-  void key(const std::string& key) { steps_.back().key = key; }
+  void key(const std::string& key) {
+    steps_.back().key = key;
+    steps_.back().size = pointer_step(key).size();
+  }
   void next() {  // the value at the present place is complete
     if (!steps_.empty()) ++steps_.back().index;
   }
   std::size_t depth() const { return steps_.size(); }
+  std::size_t pointer_size() const {
+    std::size_t out = 0;
+    for (const Step& step : steps_) out += step.is_array ? 1 + std::to_string(step.index).size() : step.size;
+    return out;
+  }
   std::string pointer() const {
     std::string out;
     for (const Step& step : steps_) out += step.is_array ? pointer_step(step.index) : pointer_step(step.key);
@@ -32,6 +41,7 @@ class Trail {
     bool is_array;
     std::string key;
     std::size_t index;
+    std::size_t size;  // of the key as a pointer's step
   };
   std::vector<Step> steps_;
 };
@@ -77,6 +87,9 @@ class Builder final : public nlohmann::json_sax<json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
+    if (name.size() > kJsonKeyBytesMax) {
+      return stop("holds a key of more than " + std::to_string(kJsonKeyBytesMax) + " bytes");
+    }
     trail_.key(name);
     auto [slot, added] = parents_.back()->get_ref<json::object_t&>().try_emplace(name);
     slot_ = &slot->second;
@@ -151,7 +164,9 @@ class Builder final : public nlohmann::json_sax<json> {
 // Gives each wanted pointer the ordinal of the value it names.
 class Order final : public nlohmann::json_sax<json> {
  public:
-  explicit Order(std::map<std::string, std::size_t>& wanted) : wanted_(wanted) {}
+  explicit Order(std::map<std::string, std::size_t>& wanted) : wanted_(wanted) {
+    for (const auto& [pointer, ordinal] : wanted) lengths_.insert(pointer.size());
+  }
   bool null() override { return visit(); }
   bool boolean(bool) override { return visit(); }
   bool number_integer(number_integer_t) override { return visit(); }
@@ -176,8 +191,11 @@ class Order final : public nlohmann::json_sax<json> {
     return true;
   }
   void mark() {
-    const auto found = wanted_.find(trail_.pointer());
-    if (found != wanted_.end()) found->second = ordinal_;
+    if (lengths_.contains(trail_.pointer_size())) {
+      const auto found = wanted_.find(trail_.pointer());
+      // Of equal keys the first counts.
+      if (found != wanted_.end()) found->second = std::min(found->second, ordinal_);
+    }
     ++ordinal_;
   }
   bool open(bool is_array) {
@@ -192,6 +210,7 @@ class Order final : public nlohmann::json_sax<json> {
   }
 
   std::map<std::string, std::size_t>& wanted_;
+  std::set<std::size_t> lengths_;
   Trail trail_;
   std::size_t ordinal_ = 0;
 };
@@ -229,7 +248,7 @@ JsonDocument read_json_document(std::string_view text, const JsonLimits& limits)
     return out;
   }
   Builder builder(text, limits, out);
-  json::sax_parse(text.begin(), text.end(), &builder);
+  out.whole = json::sax_parse(text.begin(), text.end(), &builder);
   return out;
 }
 

@@ -13,6 +13,7 @@
 namespace modelhop {
 
 inline constexpr std::size_t kJsonValuesMax = 200'000;  // bounds memory: a value of one byte becomes 16 and more
+inline constexpr std::size_t kJsonKeyBytesMax = 256;    // pointers repeat keys, one for each level
 
 struct JsonLimits {
   std::size_t bytes_max{kSpecBytesMax};
@@ -26,8 +27,9 @@ struct JsonFault {
 };
 
 struct JsonDocument {
-  nlohmann::json value;           // meaningless if `faults` is not empty
+  nlohmann::json value;           // means something only if `whole`
   std::vector<JsonFault> faults;  // every duplicate key (up to a limit), and what ended the reading
+  bool whole{};                   // the end was reached: of equal keys the first counts
 };
 
 JsonDocument read_json_document(std::string_view text, const JsonLimits& limits = {});

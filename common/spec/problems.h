@@ -14,6 +14,17 @@ class Problems {
   void error(std::string pointer, std::string message) { add({std::move(pointer), std::move(message), false}); }
   void warn(std::string pointer, std::string message) { add({std::move(pointer), std::move(message), true}); }
   std::size_t errors() const { return errors_; }
+  // No error lies at, inside or around this place, so what is there has the types that the schema asks for.
+  bool clean(const std::string& pointer) const {
+    for (const Problem& problem : list_) {
+      const std::string& shorter = problem.pointer.size() < pointer.size() ? problem.pointer : pointer;
+      const std::string& longer = problem.pointer.size() < pointer.size() ? pointer : problem.pointer;
+      const bool related = longer.compare(0, shorter.size(), shorter) == 0 &&
+                           (longer.size() == shorter.size() || longer[shorter.size()] == '/');
+      if (!problem.warning && related) return false;
+    }
+    return !full();
+  }
   bool full() const { return list_.size() >= kMost; }
   const std::vector<Problem>& list() const { return list_; }
 

@@ -183,4 +183,25 @@ void check_with_data(Recipe& recipe, const Manifest& data, Problems& problems) {
   }
 }
 
+void check_parts(const json& document, const Manifest* data, const std::function<bool(const char*)>& usable,
+                 Problems& problems) {
+  Recipe recipe;
+  bool shaped = false;
+  if (usable("/model") && usable("/dataset")) {
+    recipe.layers = read_layers(document.at("model").at("layers"), "");
+    check_layers(recipe.layers, "/model/layers", problems);
+    if (data != nullptr) shaped = infer_shapes(recipe.layers, data->x().shape, "/model/layers", problems);
+  }
+  if (data == nullptr) return;
+  if (shaped && usable("/training/loss")) {
+    recipe.training.loss = read_loss(document.at("training").at("loss"));
+    check_loss(recipe, *data, problems);
+  }
+  if (usable("/training/batch_size")) {
+    recipe.layers.clear();
+    recipe.training.batch_size = document.at("training").at("batch_size").get<std::uint64_t>();
+    check_batches(recipe, *data, problems);
+  }
+}
+
 }  // namespace modelhop

@@ -1,5 +1,6 @@
 #include "common/spec/recipe_reader.h"
 
+#include <algorithm>
 #include <array>
 
 #include "common/base/check.h"
@@ -168,16 +169,21 @@ std::vector<Layer> read_layers(const json& layers, const std::string& prefix) {
   return out;
 }
 
+Loss read_loss(const json& object) {
+  Loss out;
+  out.name = named(object.at("name"), kLosses);
+  take(object, "label_smoothing", out.label_smoothing);
+  take(object, "beta", out.beta);
+  return out;
+}
+
 Training read_training(const json& object) {
   Training out;
   take(object, "epochs", out.epochs);
   take(object, "batch_size", out.batch_size);
   out.keep_partial_batch = object.at("partial_batch") == "keep";
   out.shuffle_per_trial = object.at("shuffle") == "per_trial";
-  const json& loss = object.at("loss");
-  out.loss.name = named(loss.at("name"), kLosses);
-  take(loss, "label_smoothing", out.loss.label_smoothing);
-  take(loss, "beta", out.loss.beta);
+  out.loss = read_loss(object.at("loss"));
   out.metrics = {MetricName::kLoss};
   for (const json& metric : object.at("metrics")) {
     const MetricName name = named(metric.at("name"), kMetrics);

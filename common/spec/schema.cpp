@@ -165,6 +165,7 @@ void Schema::check_object(json& instance, const json& schema, const std::string&
     return;
   }
   const auto extra = schema.find("additionalProperties");
+  std::vector<std::string> unknown;
   for (auto& [key, value] : instance.items()) {
     if (const auto own = known.find(key); own != known.end()) {
       check(value, *own, place(key), given, out);
@@ -173,8 +174,10 @@ void Schema::check_object(json& instance, const json& schema, const std::string&
     } else {
       const std::string owner = schema.value("title", "this object");
       out.error(place(key), "is not a key of " + owner + suggestion(key, keys_of(schema)));
+      unknown.push_back(key);
     }
   }
+  for (const std::string& key : unknown) instance.erase(key);  // so that other checks can go on
   if (const auto required = schema.find("required"); required != schema.end()) {
     for (const json& key : *required) {
       const std::string& name = text_of(key);
@@ -244,7 +247,8 @@ void Schema::check_open(json& instance, const json& schema, const std::string& k
 }
 
 std::vector<std::string> Schema::keys_of(const json& unresolved) const {
-  const json& schema = resolve(unresolved);
+  const json& given = resolve(unresolved);
+  const json& schema = given.contains("x-shorthand") ? resolve(given.at("anyOf").back()) : given;
   std::vector<std::string> out;
   const auto add = [&](const json& object) {
     const auto properties = object.find("properties");

@@ -1,0 +1,236 @@
+#include "common/spec/spec.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "common/base/hash.h"
+#include "common/base/limits.h"
+#include "common/base/rng.h"
+
+using namespace modelhop;
+using nlohmann::json;
+
+namespace {
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  REQUIRE(file.good());
+  std::ostringstream out;
+  out << file.rdbuf();
+  return out.str();
+}
+
+Manifest fashion_mnist(std::uint64_t rows = 13'500) {
+  Manifest out;
+  out.name = "fashion-mnist";
+  out.columns = {{"x", DType::kU8, {1, 28, 28}}, {"y", DType::kU8, {}}};
+  out.target = TargetKind::kClasses;
+  out.classes = 10;
+  for (int i = 0; i < 4; ++i) out.partitions.push_back({"p" + std::to_string(i), rows, 1, hash_bytes("p")});
+  out.validation = Shard{"v", 6000, 1, hash_bytes("v")};
+  return out;
+}
+
+const Manifest kData = fashion_mnist();
+
+json grid_spec() { return json::parse(read_file(MODELHOP_SOURCE_DIR "/configs/fmnist-cnn-grid.json")); }
+
+std::string problems_of(const std::string& text, const Manifest* data = &kData) {
+  return format_problems("spec.json", parse_spec(text, data).problems);
+}
+std::string problems_of(const json& spec, const Manifest* data = &kData) { return problems_of(spec.dump(), data); }
+
+}  // namespace
+
+TEST_CASE("the example of the interfaces is accepted and expanded", "[spec]") {
+  const std::string text = read_file(MODELHOP_SOURCE_DIR "/configs/fmnist-cnn-grid.json");
+  const ParsedSpec parsed = parse_spec(text, &kData);
+  INFO(format_problems("spec.json", parsed.problems));
+  REQUIRE(parsed.spec != nullptr);
+  CHECK(parsed.problems.empty());
+  const Spec& spec = *parsed.spec;
+  CHECK(spec.name == "fmnist-cnn-grid");
+  CHECK(spec.seed == 7);
+  CHECK(spec.epochs == 5);
+  CHECK(spec.algorithm == "grid");
+  CHECK(spec.metric == "val_accuracy");
+  CHECK(spec.maximize);
+  CHECK(spec.max_concurrent_trials == 8);
+  CHECK(spec.reproducibility == Reproducibility::kRerun);
+  CHECK(spec.max_work_at_risk_ms == 60'000);
+  REQUIRE(spec.space.size() == 3);
+  CHECK(spec.space[0].path == "training.batch_size");
+  CHECK(spec.space[0].values == std::vector<Value>{std::int64_t{64}, std::int64_t{256}});
+  CHECK(spec.space[1].path == "training.optimizer.lr");
+  CHECK(spec.space[2].values == std::vector<Value>{0.0, 0.0001});
+  const json expanded = json::parse(spec.expanded);
+  CHECK(expanded["training"]["loss"] == json{{"name", "cross_entropy"}, {"label_smoothing", 0.0}});
+  CHECK(expanded["model"]["layers"][0]["stride"] == 1);
+  CHECK(dataset_of_spec(text) == "fashion-mnist");
+}
+
+TEST_CASE("a spec restored from its expanded form is the same spec", "[spec]") {
+  for (const auto& entry : std::filesystem::directory_iterator(MODELHOP_SOURCE_DIR "/configs")) {
+    INFO(entry.path().string());
+    const ParsedSpec parsed = parse_spec(read_file(entry.path()), nullptr);
+    REQUIRE(parsed.spec != nullptr);
+    const auto restored = restore_spec(parsed.spec->expanded);
+    INFO(restored.status().message());
+    REQUIRE(restored.ok());
+    CHECK((*restored)->expanded == parsed.spec->expanded);
+    CHECK((*restored)->space.size() == parsed.spec->space.size());
+    CHECK((*restored)->metric == parsed.spec->metric);
+    CHECK((*restored)->reproducibility == parsed.spec->reproducibility);
+    const auto again = parse_spec(parsed.spec->expanded, nullptr);
+    REQUIRE(again.spec != nullptr);
+    CHECK(again.spec->expanded == parsed.spec->expanded);
+  }
+  CHECK_FALSE(restore_spec("{}").ok());
+  CHECK_FALSE(restore_spec("[1]").ok());
+  CHECK_FALSE(restore_spec("{").ok());
+}
+
+TEST_CASE("a trial's recipe has its values at their paths and nothing of another's", "[spec]") {
+  const ParsedSpec parsed = parse_spec(grid_spec().dump(), &kData);
+  REQUIRE(parsed.spec != nullptr);
+  const Params params = {{"training.batch_size", std::int64_t{256}},
+                         {"training.optimizer.lr", 0.003},
+                         {"training.optimizer.weight_decay", 0.0001}};
+  const std::string text = recipe_json(*parsed.spec, params);
+  CHECK(text == recipe_json(*parsed.spec, params));
+  const auto recipe = parse_recipe(text, kData);
+  REQUIRE(recipe.ok());
+  CHECK(recipe->training.batch_size == 256);
+  CHECK(recipe->training.optimizer.lr == 0.003);
+  CHECK(recipe->training.optimizer.weight_decay == 0.0001);
+  CHECK(recipe->seed == 7);
+  // A path that is not in the space, as a damaged journal may hold, is left out.
+  CHECK(recipe_json(*parsed.spec, {{"model.layers.99.p", 0.5}}) == recipe_json(*parsed.spec, {}));
+}
+
+TEST_CASE("a parameter that picks an alternative keeps the others' keys out of a trial", "[spec]") {
+  json spec = grid_spec();
+  spec["training"]["optimizer"] = json::object();
+  spec["parameters"] = {
+      {"training.optimizer.name", {{"values", {"sgd", "adamw"}}}},
+      {"training.optimizer.lr", {{"values", {0.1, 0.01}}}},
+      {"training.optimizer.momentum", {{"values", {0, 0.9}}, {"when", {{"training.optimizer.name", {"sgd"}}}}}}};
+  const ParsedSpec parsed = parse_spec(spec.dump(), &kData);
+  INFO(format_problems("spec.json", parsed.problems));
+  REQUIRE(parsed.spec != nullptr);
+  REQUIRE(parsed.spec->space.size() == 3);
+  CHECK(parsed.spec->space[2].path == "training.optimizer.momentum");
+  CHECK(parsed.spec->space[2].values == std::vector<Value>{0.0, 0.9});
+  const auto recipe = parse_recipe(
+      recipe_json(*parsed.spec, {{"training.optimizer.name", std::string("adamw")}, {"training.optimizer.lr", 0.1}}),
+      kData);
+  REQUIRE(recipe.ok());
+  CHECK(recipe->training.optimizer.weight_decay == 0.01);  // adamw's own default
+  // Without its condition the key breaks adamw, which is named.
+  spec["parameters"]["training.optimizer.momentum"].erase("when");
+  CHECK(
+      problems_of(spec).find("/parameters/training.optimizer.name/values/1: with training.optimizer.name = \"adamw\", "
+                             "training.optimizer.momentum is not a key of adamw") != std::string::npos);
+}
+
+TEST_CASE("a parameter's place in the space stands after what it depends on, else by path", "[spec]") {
+  json spec = grid_spec();
+  spec["parameters"] = {
+      {"model.layers.0.out_channels", {{"values", {8, 16}}, {"when", {{"training.batch_size", {64}}}}}},
+      {"model.layers.3.out_channels", {{"values", {8, 16}}}},
+      {"training.batch_size", {{"values", {64, 128}}}}};
+  const ParsedSpec parsed = parse_spec(spec.dump(), &kData);
+  INFO(format_problems("spec.json", parsed.problems));
+  REQUIRE(parsed.spec != nullptr);
+  CHECK(parsed.spec->space[0].path == "model.layers.3.out_channels");
+  CHECK(parsed.spec->space[1].path == "training.batch_size");
+  CHECK(parsed.spec->space[2].path == "model.layers.0.out_channels");
+}
+
+TEST_CASE("without its data set a spec is checked as far as can be, with a warning that says how far", "[spec]") {
+  const ParsedSpec parsed = parse_spec(grid_spec().dump(), nullptr);
+  REQUIRE(parsed.spec != nullptr);
+  REQUIRE(parsed.problems.size() == 1);
+  CHECK(parsed.problems[0].warning);
+  CHECK(parsed.problems[0].pointer == "/dataset/name");
+  CHECK(parsed.problems[0].message.find("shapes of the model") != std::string::npos);
+}
+
+TEST_CASE("a spec at its limits is read, and one over each limit is refused", "[spec][limits]") {
+  json spec = grid_spec();
+  const std::string text = spec.dump();
+  CHECK(parse_spec(text + std::string(kSpecBytesMax - text.size(), ' '), &kData).spec != nullptr);
+  CHECK(problems_of(text + std::string(kSpecBytesMax - text.size() + 1, ' ')) ==
+        "spec.json: has 1048577 bytes; at most 1048576 are read\n");
+  json deep = json::array();
+  for (unsigned i = 0; i < kJsonDepthMax - 1; ++i) deep = json::array({deep});
+  CHECK(problems_of(json{{"version", deep}}).find("more than 32 objects and lists deep") != std::string::npos);
+
+  spec["algorithm"]["name"] = "random";
+  spec["max_trials"] = 10;
+  json layers = json::array();
+  json parameters = json::object();
+  for (std::size_t i = 0; i < kParametersMax; ++i) {
+    layers.push_back({{"type", "dropout"}});
+    parameters["model.layers." + std::to_string(i) + ".p"] = {{"distribution", "uniform"}, {"low", 0}, {"high", 0.5}};
+  }
+  layers.push_back({{"type", "flatten"}});
+  layers.push_back({{"type", "linear"}, {"out_features", 10}});
+  spec["model"]["layers"] = layers;
+  spec["parameters"] = parameters;
+  CHECK(problems_of(spec).empty());
+  spec["parameters"]["training.batch_size"] = {{"values", {64}}};
+  CHECK(problems_of(spec) == "spec.json /parameters: must have at most 256 entries, has 257\n");
+
+  spec = grid_spec();
+  std::vector<int> values(kChoicesMax);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int>(i) + 1;
+  spec["parameters"] = {{"training.batch_size", {{"values", values}}}};
+  CHECK(parse_spec(spec.dump(), &kData).spec != nullptr);
+  values.push_back(10'001);
+  spec["parameters"] = {{"training.batch_size", {{"values", values}}}};
+  CHECK(problems_of(spec) ==
+        "spec.json /parameters/training.batch_size/values: must have at most 10000 entries, has 10001\n");
+
+  spec = grid_spec();
+  spec["name"] = std::string(kNameBytesMax, 'a');
+  spec["notes"] = std::string(kNotesBytesMax, 'a');
+  CHECK(problems_of(spec).empty());
+  spec["name"] = std::string(kNameBytesMax + 1, 'a');
+  spec["notes"] = std::string(kNotesBytesMax + 1, 'a');
+  CHECK(problems_of(spec) ==
+        "spec.json /name: has 129 bytes; at most 128 are allowed\n"
+        "spec.json /notes: has 65537 bytes; at most 65536 are allowed\n");
+}
+
+TEST_CASE("a hostile spec with a thousand errors reports a bounded number of them", "[spec][limits]") {
+  json spec = grid_spec();
+  for (int i = 0; i < 1000; ++i) spec["unknown" + std::to_string(i)] = i;
+  CHECK(parse_spec(spec.dump(), &kData).problems.size() == 100);
+}
+
+TEST_CASE("problems print without control characters", "[spec]") {
+  json spec = grid_spec();
+  spec["a\x1b[31m"] = 1;
+  CHECK(problems_of(spec).find('\x1b') == std::string::npos);
+  CHECK(problems_of(spec).find("\\u001b[31m") != std::string::npos);
+}
+
+TEST_CASE("a spec with changed bytes never crashes the parser", "[spec][random]") {
+  const std::string text = read_file(MODELHOP_SOURCE_DIR "/configs/fmnist-cnn-grid.json");
+  const std::uint64_t seed = 3;
+  INFO("seed " << seed);
+  KeyedRng rng(seed, Purpose::kSimulator);
+  for (int round = 0; round < 1'500; ++round) {
+    std::string bytes = text;
+    for (std::uint64_t i = 0, n = 1 + rng.below(3); i < n; ++i) {
+      bytes[rng.below(bytes.size())] = static_cast<char>(32 + rng.below(95));
+    }
+    const ParsedSpec parsed = parse_spec(bytes, &kData);
+    REQUIRE((parsed.spec != nullptr || !parsed.problems.empty()));
+    if (parsed.spec) REQUIRE(restore_spec(parsed.spec->expanded).ok());
+  }
+}
