@@ -71,7 +71,7 @@ Result<int> import(const Cli& cli, ImportOptions options) {
   if (!parse(options.from, options.request.from)) return invalid("--from " + options.from + ": idx or npy is needed");
   if (options.validation->count() > 0) options.request.validation_rows = options.validation_rows;
   ASSIGN_OR_RETURN(const Manifest manifest, import_dataset(cli.settings.store(), options.request));
-  cli.note(fmt::format("imported {} into {}", manifest.name, dataset_folder(cli.settings.store(), manifest.name)));
+  cli.note(fmt::format("imported {} into {}", manifest.name, cli.settings.store()));
   print_manifest(cli, manifest);
   return kOkExit;
 }

@@ -107,7 +107,7 @@ SettingPlaces process_places() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const char* equals = std::strchr(*entry, '=');
     if (equals == nullptr) continue;
-    const std::string name(*entry, equals);
+    const std::string name(*entry, static_cast<std::size_t>(equals - *entry));
     if (name.starts_with("MODELHOP_") || name.starts_with("XDG_") || name == "HOME")
       places.environment[name] = equals + 1;
   }

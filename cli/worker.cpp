@@ -38,7 +38,7 @@ Result<int> show(const Cli& cli, const std::string& name) {
   }
   std::string held;
   const Json& partitions = member(worker, "partitions");
-  for (const auto& item : partitions.is_object() ? partitions.items() : Json::object().items()) {
+  for (const auto& item : partitions.items()) {
     held += (held.empty() ? "" : "; ") + item.key() + " " + item.value().dump();
   }
   const std::string memory = bytes_text(number_of(worker, "memory_bytes"));
