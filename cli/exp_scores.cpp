@@ -114,7 +114,11 @@ Result<Json> verify_request(const Cli& cli, Backend& backend, const Json& experi
                       {"recipe", member(trial, "recipe")},
                       {"checks", std::move(checks)}});
   }
+  // Bits depend on the threads, so the job has as many as the workers had.
+  ASSIGN_OR_RETURN(const auto workers, get_all(backend, "/api/v1/workers"));
+  const std::uint64_t threads = workers.empty() ? 1 : std::max<std::uint64_t>(count_of(workers.front(), "threads"), 1);
   return Json{{"job", "verify"},
+              {"threads", threads},
               {"store", cli.settings.store()},
               {"dataset", text_of(experiment, "dataset")},
               {"trials", std::move(trials)}};

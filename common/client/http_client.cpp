@@ -190,6 +190,13 @@ Result<HttpResponse> HttpClient::ask(const HttpRequest& from, std::uint32_t time
                       std::move(response.body())};
 }
 
+Result<std::unique_ptr<SseReader>> SseReader::open(const ServerAddress& server, const std::string& target,
+                                                   const std::string& last_id) {
+  auto reader = std::make_unique<Reader>(server);
+  RETURN_IF_ERROR(reader->start(target, last_id));
+  return std::unique_ptr<SseReader>(std::move(reader));
+}
+
 std::string percent_encode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
