@@ -40,7 +40,7 @@ std::string dump(const nlohmann::json& json) {
 
 template <std::size_t... kIndex>
 void emplace_type(RecordBody& body, std::size_t type, std::index_sequence<kIndex...>) {
-  ((type == kIndex && (body.emplace<kIndex>(), true)) || ...);
+  (void)((type == kIndex && (body.emplace<kIndex>(), true)) || ...);
 }
 
 nlohmann::json body_json(const RecordBody& body) {
