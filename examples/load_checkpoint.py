@@ -9,7 +9,7 @@ import numpy, torch
 from safetensors.torch import load_file
 from torch import nn
 
-# The model of examples/fashion_mnist.json, layer by layer.
+# The model of the spec, layer by layer (here: of the first example of docs/spec.md).
 model = nn.Sequential(
     nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
     nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU(), nn.Linear(64, 10))

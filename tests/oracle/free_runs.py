@@ -70,7 +70,9 @@ def fashion_mnist(ours, folder, seeds):
     y_parts = [labels[a:b] for a, b in zip(cuts, cuts[1:])]
     x = [(torch.from_numpy(part.copy()).float() / 255 - 0.2860) / 0.3530 for part in x_parts]
     y = [torch.from_numpy(part.astype(numpy.int64)) for part in y_parts]
-    optimizers = [{"name": "sgd", "lr": 0.05, "momentum": 0.9}, {"name": "adam", "lr": 0.001}]
+    # With lr 0.05, one seed in five is chaotic: PyTorch against itself, its weights moved by one rounding, differs by
+    # 1.3e-3 at step 10, as ours does from it.
+    optimizers = [{"name": "sgd", "lr": 0.01, "momentum": 0.9}, {"name": "adam", "lr": 0.001}]
     for what, layers in (("MLP", MLP), ("CNN with batch norm", CNN)):
         for optimizer in optimizers:
             first, accuracy = [], []
