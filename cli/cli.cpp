@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <csignal>
 #include <iostream>
 
@@ -171,6 +172,7 @@ int run_cli(int argc, const char* const* argv) {
   }
   // A full disk or a closed pipe must not look like success.
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    if (errno == EPIPE) return kFailedExit;  // the reader has seen enough
     fmt::print(stderr, "modelhop: standard output cannot be written\n");
     return kFailedExit;
   }

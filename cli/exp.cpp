@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "cli/cli.h"
@@ -166,6 +167,7 @@ Result<int> export_rows(const Cli& cli, const Names& options) {
   if (out == nullptr) return environment(options.file + ": cannot be written");
   bool ok = std::fwrite(response.body.data(), 1, response.body.size(), out) == response.body.size();
   if (out != stdout) ok = std::fclose(out) == 0 && ok;
+  if (!ok && errno == EPIPE) return kFailedExit;  // the reader has seen enough
   if (!ok) return environment((options.file.empty() ? "standard output" : options.file) + ": cannot be written");
   return kOkExit;
 }

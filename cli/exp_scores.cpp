@@ -151,7 +151,8 @@ Result<int> verify(const Cli& cli, const ScoreOptions& options) {
                  text_of(line, "expected"));
     }
     if (seen[trial] == expected[trial]) {
-      fmt::print("{}  {} states {}\n", trial, seen[trial], wrong[trial] == 0 ? "equal" : "compared, not equal");
+      fmt::print("{}  {} {} {}\n", trial, seen[trial], seen[trial] == 1 ? "state" : "states",
+                 wrong[trial] == 0 ? "equal" : "compared, not equal");
       std::fflush(stdout);
     }
     return Status{};

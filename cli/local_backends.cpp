@@ -14,12 +14,7 @@ class StateDirBackend final : public Backend {
   explicit StateDirBackend(std::string state_dir) : state_dir_(std::move(state_dir)), core_(CoreConfig{}) {}
 
   Status read() {
-    const Status status = read_journal(state_dir_, [this](const Record& record) { return core_.apply(record); });
-    if (status.code() == Code::kNotFound) {
-      return not_found(status.message() +
-                       "; --state-dir takes the directory that `modelhop run` or `modelhop scheduler` wrote");
-    }
-    return status;
+    return read_journal(state_dir_, [this](const Record& record) { return core_.apply(record); });
   }
 
   Result<ApiResponse> ask(const ApiRequest& request) override {

@@ -109,9 +109,10 @@ Json why_view(const ViewContext& context, const ExperimentRow& experiment) {
   if (context.api.live && !experiment.ended()) say_workers(context, experiment, sentences);
   if (progress.gap && *progress.gap > 0) {
     sentences.push_back(
-        fmt::format("It took {:.1f} s so far; with every slot as busy as the busiest worker it would be {:.1f} s "
+        fmt::format("{} {:.1f} s; with every slot as busy as the busiest worker it would be {:.1f} s "
                     "(gap to the bound {:.1f} %).",
-                    progress.elapsed_s, progress.bound_s, *progress.gap * 100));
+                    experiment.ended() ? "It took" : "So far it took", progress.elapsed_s, progress.bound_s,
+                    *progress.gap * 100));
   }
   return {{"experiment", to_string(experiment.id)}, {"why", sentences}};
 }
