@@ -4,6 +4,7 @@ Question: does a trial train at least as fast as in PyTorch? Peer: bench/train_p
 alternate, the first of each is not counted; the ratio is that of the medians. Exit 1 if a ratio is below 0.98."""
 import argparse
 import gzip
+import json
 import os
 import pathlib
 import platform
@@ -14,6 +15,29 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 CASES = [("mlp", 64, 60000), ("mlp", 256, 60000), ("cnn", 64, 9600)]
+
+
+def dense(width, last=False):
+    return [{"type": "linear", "out_features": width}] + ([] if last else [{"type": "relu"}])
+
+
+def convolution(channels):
+    return [{"type": "conv2d", "out_channels": channels, "kernel_size": 3, "padding": 1}, {"type": "relu"},
+            {"type": "max_pool2d", "kernel_size": 2}]
+
+
+LAYERS = {
+    "mlp": [{"type": "flatten"}, *dense(256), *dense(128), *dense(10, last=True)],
+    "cnn": [*convolution(16), *convolution(32), {"type": "flatten"}, *dense(64), *dense(10, last=True)],
+}
+
+
+def recipe(kind, batch, optimizer):
+    transform = [{"op": "scale", "factor": 1 / 255}, {"op": "normalize", "mean": [0.2860], "std": [0.3530]}]
+    training = {"epochs": 1000, "batch_size": batch, "loss": "cross_entropy", "metrics": ["accuracy"],
+                "optimizer": {"name": optimizer, "lr": 0.001}}
+    return json.dumps({"dataset": {"name": "bench", "transform": transform},
+                       "model": {"type": "sequential", "layers": LAYERS[kind]}, "training": training, "seed": 1})
 
 
 def start(command):
@@ -58,9 +82,8 @@ def main():
             if chosen.only and chosen.only != f"{kind}-{batch}":
                 continue
             for optimizer in chosen.optimizer:
-                arguments = [kind, str(batch), optimizer, str(rows), *files]
-                ours = start([str(chosen.bin / "modelhop-bench-train"), *arguments])
-                peer = start([sys.executable, str(HERE / "train_peer.py"), *arguments])
+                ours = start([str(chosen.bin / "modelhop-bench-train"), recipe(kind, batch, optimizer), str(rows), *files])
+                peer = start([sys.executable, str(HERE / "train_peer.py"), kind, str(batch), optimizer, str(rows), *files])
                 seconds = {ours: [], peer: []}
                 for number in range(chosen.rounds + 1):
                     for process in (ours, peer) if number % 2 else (peer, ours):

@@ -1,5 +1,5 @@
 """The other side of `./dev bench train`: plain PyTorch, one thread, stock defaults, the indexing loop without a DataLoader.
-Arguments and protocol as bench/train_main.cpp. The data is a float tensor already; ours converts bytes as it goes."""
+Arguments: mlp|cnn BATCH OPTIMIZER ROWS X Y; protocol as bench/train_main.cpp. The data is a float tensor already; ours converts bytes as it goes."""
 import sys
 import time
 

@@ -4,6 +4,8 @@
 #include <cpuid.h>
 #include <gnu/libc-version.h>
 
+#include <cstdlib>
+
 #include "common/base/hash.h"
 
 namespace modelhop {
@@ -16,8 +18,18 @@ void add_cpu(Hasher& hasher) {
   unsigned a = 0, b = 0, c = 0, d = 0;
   for (const unsigned leaf : {0u, 1u}) {
     if (__get_cpuid(leaf, &a, &b, &c, &d) == 0) continue;
-    hasher.add_u64(a);
+    hasher.add_u64(leaf == 1 ? a & ~0xfu : a);                                 // without the stepping
     if (leaf == 0) hasher.add_u64((static_cast<std::uint64_t>(b) << 32) | d);  // leaf 1's b names the core that asks
+  }
+}
+
+// What a user may set to make MKL and oneDNN choose other code.
+void add_environment(Hasher& hasher) {
+  for (const char* name : {"MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA",
+                           "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"}) {
+    const char* value = std::getenv(name);
+    hasher.add(std::string_view(value == nullptr ? "" : value));
+    hasher.add_u64(value != nullptr);
   }
 }
 
@@ -29,6 +41,7 @@ ContentHash torch_numeric_profile(int threads) {
   hasher.add(at::get_cpu_capability());
   hasher.add(std::string_view(gnu_get_libc_version()));
   add_cpu(hasher);
+  add_environment(hasher);
   hasher.add_u64(static_cast<std::uint64_t>(threads));
   hasher.add_u64(kKernelsVersion);
   return hasher.finish();

@@ -44,6 +44,7 @@ class Trainer {
   // Stopping and going on at any batch gives the same bits. An error leaves `state` undefined.
   virtual Result<VisitResult> train(const VisitRequest& request, StateArena& state, const UnitControl& control) = 0;
   // Sums of "loss" and the recipe's metrics over all rows, in row order, in evaluation mode. Leaves `state` as it is.
+  // Runs to its end: yield_now() is not asked, progress() is told after each batch.
   virtual Result<std::vector<Sum>> evaluate(const Recipe& recipe, const Manifest& manifest, const Partition& data,
                                             StateArena& state, const UnitControl& control) = 0;
 };

@@ -153,6 +153,21 @@ TEST_CASE("a verify job retrains a trial to the hashes of its visits, and tells 
   }
 }
 
+TEST_CASE("a job's request without an end is refused at its limit", "[train][jobs]") {
+  struct Endless : std::streambuf {
+    char chunk[1 << 16];
+    Endless() { std::fill(std::begin(chunk), std::end(chunk), ' '); }
+    int_type underflow() override {
+      setg(chunk, chunk, chunk + sizeof chunk);
+      return chunk[0];
+    }
+  } spaces;
+  std::istream in(&spaces);
+  std::ostringstream out;
+  CHECK(run_job(in, out) == 1);
+  CHECK(out.str().find("256 MiB") != std::string::npos);
+}
+
 TEST_CASE("a job that cannot be done says why in its last line", "[train][jobs]") {
   const Store store;
   const auto error_of = [](const std::string& text) {
