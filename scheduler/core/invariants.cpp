@@ -65,7 +65,9 @@ void Checker::workers() {
 }
 
 void Checker::holders() {
-  for (const auto& [name, row] : state_.datasets) {
+  for (const auto& entry : state_.datasets) {
+    const std::string& name = entry.first;
+    const DatasetRow& row = entry.second;
     const auto& held = index_.datasets.find(name)->second.held;
     std::size_t holds = 0, listed = 0;
     for (std::uint32_t p = 0; p < row.holders.size(); ++p) {

@@ -37,6 +37,23 @@ WorkerId taker(const std::map<WorkerId, Load>& loads, const std::vector<WorkerId
   return best->first;  // there is one: replicas <= workers
 }
 
+// With copies, the last partitions may find room only where they are already: exchange until nobody is over its quota.
+void level(Holders& next, std::map<WorkerId, Load>& loads) {
+  for (auto& [from, over] : loads) {
+    for (std::size_t p = 0; p < next.size() && over.held > over.quota; ++p) {
+      if (!contains(next[p], from)) continue;
+      const auto to = std::find_if(loads.begin(), loads.end(), [&](const auto& entry) {
+        return entry.second.room() && !contains(next[p], entry.first);
+      });
+      if (to == loads.end()) continue;
+      std::erase(next[p], from);
+      insert(next[p], to->first);
+      --over.held;
+      ++to->second.held;
+    }
+  }
+}
+
 }  // namespace
 
 Holders spread(const Holders& now, const std::vector<WorkerId>& workers, std::uint32_t replicas) {
@@ -69,11 +86,12 @@ Holders spread(const Holders& now, const std::vector<WorkerId>& workers, std::ui
   static const std::vector<WorkerId> kNone;
   for (std::size_t p = 0; p < now.size(); ++p) {
     while (next[p].size() < copies) {
-      const WorkerId worker = taker(loads, next[p], p == 0 ? kNone : next[p - 1]);
+      const WorkerId worker = taker(loads, next[p], p == 0 || copies > 1 ? kNone : next[p - 1]);
       ++loads[worker].held;
       insert(next[p], worker);
     }
   }
+  level(next, loads);
   return next;
 }
 

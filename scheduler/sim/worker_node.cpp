@@ -122,7 +122,8 @@ void Simulation::end_unit(std::uint32_t index) {
   trainer.busy = false;
   if (trainer.dies && trainer.keep) {
     say("w" + std::to_string(index + 1) + " is killed by its unit");
-    kill_worker(index, static_cast<std::int64_t>(draw(50, 3'000)) * kMillisecond, draw(0, 1) == 1);
+    const bool told = draw(0, 1) == 1;  // drawn by itself: the order of arguments is the compiler's
+    kill_worker(index, static_cast<std::int64_t>(draw(50, 3'000)) * kMillisecond, told);
     return;
   }
   report.times.train_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_ - trainer.started));
