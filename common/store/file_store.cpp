@@ -128,15 +128,23 @@ class FileBlobStore final : public BlobStore {
     const std::size_t slash = prefix.rfind('/');
     const fs::path folder = slash == std::string::npos ? fs::path(root_) : fs::path(root_) / prefix.substr(0, slash);
     if (slash != std::string::npos) RETURN_IF_ERROR(check_name(prefix.substr(0, slash)));
-    std::error_code error;
-    fs::recursive_directory_iterator at(folder, error), end;
-    if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) return entries;
-    for (; !error && at != end; at.increment(error)) {
-      const std::string name = at->path().lexically_relative(root_).generic_string();
-      if (!name.starts_with(prefix) || !check_name(name).ok()) continue;
-      if (Result<BlobEntry> entry = stat(name); entry.ok()) entries.push_back(std::move(*entry));
+    // Folder by folder: one that is emptied and removed meanwhile holds nothing to list.
+    std::vector<fs::path> folders{folder};
+    while (!folders.empty()) {
+      const fs::path next = std::move(folders.back());
+      folders.pop_back();
+      std::error_code error;
+      fs::directory_iterator at(next, error), end;
+      if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) continue;
+      for (; !error && at != end; at.increment(error)) {
+        std::error_code gone;
+        if (at->is_directory(gone)) folders.push_back(at->path());
+        const std::string name = at->path().lexically_relative(root_).generic_string();
+        if (!name.starts_with(prefix) || !check_name(name).ok()) continue;
+        if (Result<BlobEntry> entry = stat(name); entry.ok()) entries.push_back(std::move(*entry));
+      }
+      if (error) return environment(next.string() + ": cannot be listed: " + error.message());
     }
-    if (error) return environment(folder.string() + ": cannot be listed: " + error.message());
     std::sort(entries.begin(), entries.end(), [](const BlobEntry& a, const BlobEntry& b) { return a.name < b.name; });
     return entries;
   }

@@ -20,6 +20,13 @@ const Incarnation& incarnation_of(const ToScheduler& message) {
   return std::visit([](const auto& body) -> const Incarnation& { return body.incarnation; }, message);
 }
 
+// What one looks for in the log at 3 a.m.; the journal has the rest.
+bool is_notable(const RecordBody& body) {
+  return std::holds_alternative<WorkerJoined>(body) || std::holds_alternative<WorkerLeft>(body) ||
+         std::holds_alternative<ExperimentStateChanged>(body) || std::holds_alternative<UnitReleased>(body) ||
+         std::holds_alternative<UnitParked>(body) || std::holds_alternative<TrialEnded>(body);
+}
+
 Event event_of(ToScheduler message) {
   return std::visit([](auto&& body) -> Event { return std::forward<decltype(body)>(body); }, std::move(message));
 }
@@ -143,8 +150,9 @@ void Loop::step_on_loop(const Event& event) {
 
 // Records before sends: nothing leaves that a crash could take back.
 void Loop::carry_out_on_loop(Actions& actions) {
-  if (log_.should_log(spdlog::level::debug)) {
-    for (const Record& record : actions.records) log_.debug("record {}", to_json(record));
+  for (const Record& record : actions.records) {
+    const auto level = is_notable(record.body) ? spdlog::level::info : spdlog::level::debug;
+    if (log_.should_log(level)) log_.log(level, "record {}", to_json(record));
   }
   journal_->append(std::move(actions.records));
   for (Send& send : actions.sends) {

@@ -35,7 +35,7 @@ Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& state_dir, i
     auto log = std::make_shared<spdlog::logger>("scheduler", spdlog::sinks_init_list{file, console});
     log->set_level(file->level());
     log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-    log->flush_on(spdlog::level::warn);
+    log->flush_on(spdlog::level::info);
     return log;
   } catch (const spdlog::spdlog_ex& error) {
     return environment(state_dir + "/logs: " + error.what());

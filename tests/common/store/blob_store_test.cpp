@@ -148,6 +148,24 @@ TEST_CASE("of many writers of one name exactly one creates it", "[store]") {
   CHECK(existed == 60);
 }
 
+TEST_CASE("listing while blobs and their folders come and go is no error", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    for (int i = 0; i < 200; ++i) {
+      const std::string name = "n/" + std::to_string(i % 5) + "/x";
+      if (!put(*store, name, "1").ok() || !store->remove(name).ok()) break;
+    }
+    done = true;
+  });
+  bool ok = true;
+  while (!done) ok &= store->list("").ok();
+  other.join();
+  CHECK(ok);
+  CHECK(store->list("")->empty());
+}
+
 TEST_CASE("a store that cannot be is refused by name", "[store]") {
   const Scratch scratch;
   CHECK(open_store("s3://bucket").status().code() == Code::kInvalid);

@@ -252,3 +252,14 @@ TEST_CASE("the bytes of a stored state are a client's for the asking", "[server]
   CHECK(content.body == text_of(server->store().local_path(items[0]["blob"]).value()));
   CHECK(ask(*server, "GET", "checkpoints/e1.99@0.1/content").status == 404);
 }
+
+TEST_CASE("a deleted experiment leaves no state in the store", "[server][api]") {
+  const Bench bench(2, 0);
+  run_to_end(bench, "state", 1);
+  const auto server = start_server(bench);
+  CHECK_FALSE(server->store().list("states/").value().empty());
+  REQUIRE(ask(*server, "DELETE", "experiments/e1").status == 200);
+  const Instant until = monotonic_now() + 5 * kSecond;
+  while (!server->store().list("states/").value().empty() && monotonic_now() < until) std::this_thread::sleep_for(10ms);
+  CHECK(server->store().list("states/").value().empty());
+}
