@@ -81,7 +81,8 @@ double number_of(const Json& json, const std::string& key, double otherwise) {
 
 std::uint64_t count_of(const Json& json, const std::string& key) {
   const Json& value = member(json, key);
-  return value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+  if (value.is_number_unsigned()) return value.get<std::uint64_t>();
+  return value.is_number_integer() && value.get<std::int64_t>() > 0 ? value.get<std::uint64_t>() : 0;
 }
 
 const Json& items_of(const Json& json) {

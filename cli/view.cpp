@@ -124,7 +124,7 @@ void add_gantt(const Snapshot& snapshot, const ViewStyle& style, std::size_t lin
   std::sort(names.begin(), names.end(), natural_less);
   std::size_t widest = 0;
   for (const auto& name : names) widest = std::max(widest, display_width(name));
-  const std::size_t text_width = style.width >= 70 ? 32 : 0;
+  const std::size_t text_width = style.width >= 50 ? 28 : 0;
   const std::size_t cells = style.width > widest + text_width + 14 ? style.width - widest - text_width - 6 : 10;
   const std::int64_t from = std::min(std::max(first, snapshot.now_ms - kGanttWindowMs), snapshot.now_ms - 5'000);
   std::size_t shown = 0;

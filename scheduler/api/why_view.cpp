@@ -54,8 +54,8 @@ void say_state(const ViewContext& context, const ExperimentRow& experiment, cons
       progress.visits_done, progress.visits_planned));
   if (!context.api.live && !experiment.ended()) {
     out.push_back(
-        "This is a stopped service's directory: nothing runs until `modelhop run` or `modelhop scheduler` is started "
-        "on it again; it then goes on from here.");
+        "This was read from a directory, not from a scheduler: if none works on it, `modelhop run` or `modelhop "
+        "scheduler` goes on from here.");
   }
 }
 
@@ -108,11 +108,10 @@ Json why_view(const ViewContext& context, const ExperimentRow& experiment) {
   say_failures(experiment, progress, sentences);
   if (context.api.live && !experiment.ended()) say_workers(context, experiment, sentences);
   if (progress.gap && *progress.gap > 0) {
-    sentences.push_back(
-        fmt::format("{} {:.1f} s; with every slot as busy as the busiest worker it would be {:.1f} s "
-                    "(gap to the bound {:.1f} %).",
-                    experiment.ended() ? "It took" : "So far it took", progress.elapsed_s, progress.bound_s,
-                    *progress.gap * 100));
+    sentences.push_back(fmt::format(
+        "{} {:.1f} s; with every slot as busy as the busiest worker it would be {:.1f} s "
+        "(gap to the bound {:.1f} %).",
+        experiment.ended() ? "It took" : "So far it took", progress.elapsed_s, progress.bound_s, *progress.gap * 100));
   }
   return {{"experiment", to_string(experiment.id)}, {"why", sentences}};
 }

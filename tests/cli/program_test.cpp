@@ -70,7 +70,7 @@ TEST_CASE("a mistyped command or option is told what was meant", "[cli][program]
   const Shell shell;
   CHECK(shell.run("exp lsit").err ==
         "modelhop exp: no command \"lsit\"; did you mean \"list\"?\nSee: modelhop exp --help\n");
-  CHECK(shell.run("exprt").err.find("did you mean \"exp\"?") != std::string::npos);
+  CHECK(shell.run("epx").err.find("did you mean \"exp\"?") != std::string::npos);
   CHECK(shell.run("exp list --stat-dir x").err.find("no option --stat-dir; did you mean \"--state-dir\"?") !=
         std::string::npos);
   CHECK(shell.run("exp").err.find("a command is missing: one of create,") != std::string::npos);
