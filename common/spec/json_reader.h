@@ -21,6 +21,9 @@ struct JsonLimits {
   std::size_t values_max{kJsonValuesMax};
 };
 
+// A spec or recipe that we wrote ourselves, with every default: at most this follows from a spec within its limits.
+inline constexpr JsonLimits kExpandedLimits{.bytes_max = 8 << 20, .values_max = 1'000'000};
+
 struct JsonFault {
   std::string pointer;  // RFC 6901; of the value over a limit, of the second of two equal keys; empty for syntax
   std::string message;  // with line and column where it is about syntax

@@ -31,7 +31,7 @@ Recipe read_recipe(nlohmann::json& document, const Manifest* data, Problems& pro
 }
 
 Result<Recipe> parse_recipe(std::string_view text, const Manifest& data) {
-  Result<nlohmann::json> document = read_json(text, {.bytes_max = kRecipeBytesMax});
+  Result<nlohmann::json> document = read_json(text, kExpandedLimits);
   if (!document.ok()) return invalid("recipe: " + document.status().message());
   Problems problems;
   Recipe recipe = read_recipe(*document, &data, problems);

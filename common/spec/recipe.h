@@ -99,9 +99,6 @@ struct Training {
   std::optional<double> clip_grad_norm;
 };
 
-// A recipe with every default written out may be longer than the spec it comes from.
-inline constexpr std::size_t kRecipeBytesMax = 4 << 20;
-
 struct Recipe {
   std::string dataset;
   std::vector<Transform> transforms;

@@ -102,8 +102,8 @@ void check_transforms(const Recipe& recipe, const Manifest& data, Problems& prob
     for (const auto& [key, list] : {std::pair{"mean", &transform.mean}, {"std", &transform.std}}) {
       if (list->size() == 1 || list->size() == channels) continue;
       problems.error("/dataset/transform" + pointer_step(i) + "/" + key,
-                     "has " + std::to_string(list->size()) + " entries; x is " + shape_text(shape) +
-                         ", so it needs 1 or " + std::to_string(channels));
+                     "has " + std::to_string(list->size()) + " entries; x is " + shape_text(shape) + ", so it needs 1" +
+                         (channels == 1 ? "" : " or " + std::to_string(channels)));
     }
   }
 }

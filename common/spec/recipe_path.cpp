@@ -30,6 +30,13 @@ bool parse_index(const std::string& text, std::size_t& out) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
+// A pointer as people write a path, quoted.
+std::string place(const std::string& pointer) {
+  std::string out = pointer.substr(1);
+  std::replace(out.begin(), out.end(), '/', '.');
+  return shown(out);
+}
+
 // Paths that lead somewhere, but not to what may differ from trial to trial.
 std::string fixed(const std::string& path) {
   if (path == "training.epochs") return "is the same for all trials: it is the resource that the search spends";
@@ -70,15 +77,15 @@ PathTarget find_path(const json& document, const std::string& path, const Schema
   std::string pointer;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (at == nullptr) {
-      out.why_not = "leads into " + shown(pointer.substr(1)) + ", which the recipe does not have; write it there first";
+      out.why_not = "leads into " + place(pointer) + ", which the recipe does not have; write it there first";
       return out;
     }
     std::vector<const json*> next;
     if (at->is_array()) {
       std::size_t index = 0;
       if (!parse_index(steps[i], index) || index >= at->size()) {
-        out.why_not = "names no entry of " + shown(pointer.substr(1)) + ", which has " + std::to_string(at->size()) +
-                      " (0 is the first)";
+        out.why_not =
+            "names no entry of " + place(pointer) + ", which has " + std::to_string(at->size()) + " (0 is the first)";
         return out;
       }
       for (const json* one : schemas) {
@@ -100,14 +107,14 @@ PathTarget find_path(const json& document, const std::string& path, const Schema
         for (const std::string& key : schema.keys_of(*one)) legal.push_back(key);
       }
       if (next.empty()) {
-        const std::string owner = pointer.empty() ? "the recipe" : shown(pointer.substr(1));
+        const std::string owner = pointer.empty() ? "the recipe" : place(pointer);
         out.why_not = "is no key of the recipe: " + owner + " has no " + shown(steps[i]) + suggestion(steps[i], legal);
         return out;
       }
       const auto child = at->find(steps[i]);
       at = child == at->end() ? nullptr : &*child;
     } else {
-      out.why_not = "leads into " + shown(pointer.substr(1)) + ", which is a single value";
+      out.why_not = "leads into " + place(pointer) + ", which is a single value";
       return out;
     }
     schemas = std::move(next);

@@ -26,6 +26,7 @@ const char* words_of(const std::string& type) {
 bool is_whole(double value) { return std::nearbyint(value) == value && std::fabs(value) <= 9007199254740992.0; }
 
 std::string bound_text(const json& bound) {
+  if (bound.is_number_integer()) return bound.dump();
   const double value = bound.get<double>();
   return is_whole(value) ? std::to_string(static_cast<std::int64_t>(value)) : double_text(value);
 }

@@ -18,8 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-// The expanded text has every default written out.
-constexpr std::size_t kExpandedBytesMax = 8 << 20;
 constexpr std::size_t kShownPointerBytesMax = 300;
 
 json recipe_of(const json& document) {
@@ -122,7 +120,7 @@ ParsedSpec parse_spec(std::string_view text, const Manifest* data) {
 }
 
 Result<std::shared_ptr<const Spec>> restore_spec(std::string_view expanded) {
-  Result<json> document = read_json(expanded, {.bytes_max = kExpandedBytesMax});
+  Result<json> document = read_json(expanded, kExpandedLimits);
   if (!document.ok()) return corrupt("stored spec: " + document.status().message());
   if (!document->is_object()) return corrupt("stored spec: is no object");
   Problems problems;
@@ -146,7 +144,7 @@ std::string dataset_of_spec(std::string_view text) {
 }
 
 std::string recipe_json(const Spec& spec, const Params& params) {
-  const Result<json> document = read_json(spec.expanded, {.bytes_max = kExpandedBytesMax});
+  const Result<json> document = read_json(spec.expanded, kExpandedLimits);
   CHECK(document.ok());  // parse_spec and restore_spec wrote it
   return canonical_text(recipe_with(recipe_of(*document), spec.space, params));
 }

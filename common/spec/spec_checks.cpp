@@ -77,11 +77,13 @@ void read_metric(json& document, const Manifest* data, Spec& spec, Problems& pro
 
 void read_stop(const json& document, const Manifest* data, Spec& spec, Problems& problems) {
   const auto stop = document.find("stop");
-  if (stop == document.end()) return;
+  if (stop == document.end() || !stop->is_object()) return;
   if (stop->empty()) problems.error("/stop", "is empty; give a metric and its value, or patience, or leave it out");
   for (const auto& [key, value] : stop->items()) {
     StopRule rule;
+    if (!value.is_number()) continue;  // reported by the schema
     if (key == "patience") {
+      if (!value.is_number_unsigned()) continue;
       rule.patience = value.get<std::uint64_t>();
     } else {
       if (nearest_name(key, {"patience"}) == "patience") {
@@ -160,7 +162,7 @@ void read_search_keys(json& document, const Manifest* data, Spec& spec, Problems
   if (clean({"/time_budget"}) && document.contains("time_budget"))
     spec.time_budget_ms = duration_at(document, "time_budget");
   if (clean({"/metric", "/training/metrics"})) read_metric(document, data, spec, problems);
-  if (clean({"/stop", "/training/metrics"})) read_stop(document, data, spec, problems);
+  if (clean({"/training/metrics"})) read_stop(document, data, spec, problems);
   if (clean({"/algorithm", "/points_to_evaluate", "/max_trials", "/time_budget"}))
     read_algorithm(document, spec, problems);
   if (clean({"/execution", "/time_budget"})) read_execution(document, spec, problems);

@@ -306,13 +306,11 @@ Space ordered(std::map<std::string, Parameter> parameters, Problems& problems) {
       for (const auto& [other, ignored] : parameters.at(walk.back()).when) {
         if (parameters.contains(other) && !placed[other]) next = other;
       }
-      const auto again = std::find(walk.begin(), walk.end(), next);
+      const auto again = static_cast<std::size_t>(std::find(walk.begin(), walk.end(), next) - walk.begin());
       walk.push_back(next);
-      if (again == walk.end() - 1) continue;
+      if (again == walk.size() - 1) continue;
       std::string circle;
-      for (auto one = std::find(walk.begin(), walk.end() - 1, next); one != walk.end(); ++one) {
-        circle += (circle.empty() ? "" : " -> ") + *one;
-      }
+      for (std::size_t i = again; i < walk.size(); ++i) circle += (circle.empty() ? "" : " -> ") + walk[i];
       problems.error("/parameters" + pointer_step(path) + "/when", "depends on itself in a circle: " + circle);
       break;
     }

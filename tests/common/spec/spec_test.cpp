@@ -34,6 +34,15 @@ Manifest fashion_mnist(std::uint64_t rows = 13'500) {
   return out;
 }
 
+Manifest values_of(Shape x, Shape y) {
+  Manifest out = fashion_mnist();
+  out.name = std::string("values");
+  out.columns = {{"x", DType::kF32, std::move(x)}, {"y", DType::kF32, std::move(y)}};
+  out.target = TargetKind::kValues;
+  out.classes = 0;
+  return out;
+}
+
 const Manifest kData = fashion_mnist();
 
 json grid_spec() { return json::parse(read_file(MODELHOP_SOURCE_DIR "/configs/fmnist-cnn-grid.json")); }
@@ -159,6 +168,27 @@ TEST_CASE("without its data set a spec is checked as far as can be, with a warni
   CHECK(parsed.problems[0].message.find("shapes of the model") != std::string::npos);
 }
 
+// Each bad/NAME.json has its messages in bad/NAME.txt, all of them and in this order, as the command line prints them.
+TEST_CASE("every bad spec is refused with exactly its messages", "[spec][bad]") {
+  int specs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(MODELHOP_SOURCE_DIR "/tests/common/spec/bad")) {
+    if (entry.path().extension() != ".json") continue;
+    ++specs;
+    const std::string name = entry.path().stem().string();
+    const Manifest regression = values_of({5}, {3});
+    Manifest no_validation = kData;
+    no_validation.validation.reset();
+    const Manifest* data =
+        name.starts_with("regression") ? &regression : (name.starts_with("no-validation") ? &no_validation : &kData);
+    const ParsedSpec parsed = parse_spec(read_file(entry.path()), data);
+    INFO(name);
+    CHECK(parsed.spec == nullptr);
+    auto expected = entry.path();
+    CHECK(format_problems("spec.json", parsed.problems) == read_file(expected.replace_extension(".txt")));
+  }
+  CHECK(specs >= 60);
+}
+
 TEST_CASE("a spec at its limits is read, and one over each limit is refused", "[spec][limits]") {
   json spec = grid_spec();
   const std::string text = spec.dump();
@@ -233,4 +263,25 @@ TEST_CASE("a spec with changed bytes never crashes the parser", "[spec][random]"
     REQUIRE((parsed.spec != nullptr || !parsed.problems.empty()));
     if (parsed.spec) REQUIRE(restore_spec(parsed.spec->expanded).ok());
   }
+}
+
+TEST_CASE("every key of the schema is described in docs/spec.md", "[spec][docs]") {
+  const std::string page = read_file(MODELHOP_SOURCE_DIR "/docs/spec.md");
+  const json schema = json::parse(spec_schema());
+  const std::function<void(const json&)> walk = [&](const json& node) {
+    if (node.is_object() && node.contains("properties")) {
+      for (const auto& [key, own] : node["properties"].items()) {
+        INFO(key);
+        CHECK(page.find("`" + key + "`") != std::string::npos);
+        if (own.contains("const") && own["const"].is_string()) {
+          INFO(own["const"].get<std::string>());
+          CHECK(page.find("`" + own["const"].get<std::string>() + "`") != std::string::npos);
+        }
+      }
+    }
+    if (node.is_structured()) {
+      for (const json& child : node) walk(child);
+    }
+  };
+  walk(schema);
 }
