@@ -16,7 +16,7 @@ run() { printf '\n$ modelhop %s\n' "$*" >&2; "$bin/modelhop" "$@"; }
 
 run data import fashion-mnist --from idx "$source" --partitions 4 --seed 1
 start=$SECONDS
-run run "$here/../configs/fashion-mnist-demo.json" --workers 2 --state-dir "$state" --port 0
+run run "$here/../configs/fmnist-mlp-grid.json" --workers 2 --state-dir "$state" --port 0
 echo "training and hopping: $((SECONDS - start)) s" >&2
 run trial list e1 --state-dir "$state"
 run exp best e1 --test --state-dir "$state"

@@ -15,8 +15,10 @@ import time
 class Product:
     """The built programs, one store and one state directory in a temporary folder."""
 
-    def __init__(self, bin_dir, keep=False):
-        self.bin = pathlib.Path(bin_dir)
+    def __init__(self, bin_dir, keep=False, worker=None):
+        """worker: another program in modelhop-worker's place (one without LibTorch, under a sanitizer)."""
+        self.bin = pathlib.Path(bin_dir).resolve()
+        self.worker = pathlib.Path(worker).resolve() if worker else self.bin / "modelhop-worker"
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="modelhop-test-"))
         self.store = self.root / "store"
         self.keep = keep
@@ -35,7 +37,7 @@ class Product:
 
     def env(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("MODELHOP_")}
-        env.update(MODELHOP_STORE=str(self.store), HOME=str(self.root), OMP_NUM_THREADS="1", NO_COLOR="1")
+        env.update(MODELHOP_STORE=str(self.store), MODELHOP_WORKER=str(self.worker), HOME=str(self.root), NO_COLOR="1")
         return env
 
     def run(self, *args, check=True, **kwargs):
@@ -85,7 +87,7 @@ class Product:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if pathlib.Path(os.fsdecode(words[0])) == self.bin / "modelhop-worker" and str(self.root).encode() in b" ".join(words):
+            if pathlib.Path(os.fsdecode(words[0])) == self.worker and str(self.root).encode() in b" ".join(words):
                 name = words[words.index(b"--name") + 1] if b"--name" in words else b"?"
                 found[name.decode()] = int(entry.name)
         return found
@@ -137,7 +139,7 @@ def write_npy(path, kind, shape, values):
         array.array(codes[kind], values).tofile(out)
 
 
-def blobs(folder, rows=2400, test_rows=400, side=8, classes=4, seed=3):
+def blobs(folder, rows=9600, test_rows=800, side=12, classes=4, seed=3):
     """A small image-like classification set: noisy class patterns, 1 x side x side bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
@@ -147,7 +149,7 @@ def blobs(folder, rows=2400, test_rows=400, side=8, classes=4, seed=3):
         for _ in range(count):
             label = rng.randrange(classes)
             labels.append(label)
-            pixels += bytes(min(255, max(0, p + rng.randrange(-120, 121))) for p in patterns[label])
+            pixels += bytes(min(255, max(0, p + rng.randrange(-200, 201))) for p in patterns[label])
         write_npy(folder / f"x{name}.npy", "|u1", (count, 1, side, side), pixels)
         write_npy(folder / f"y{name}.npy", "<i8", (count,), labels)
 

@@ -2,7 +2,7 @@
 """Scheduler and workers all SIGKILLed at a moment drawn uniformly from the undisturbed run's training time, and started
 again: the same CSV, no unit counted twice.
 
-usage: restart_test.py BIN_DIR [--rounds N] [--seed S] [--workers N] [--epochs N] [--keep]
+usage: restart_test.py BIN_DIR [--rounds N] [--seed S] [--workers N] [--epochs N] [--worker PROGRAM] [--keep]
 """
 import argparse
 import datetime
@@ -17,6 +17,7 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--seed", type=int, default=None)
 parser.add_argument("--workers", type=int, default=2)
 parser.add_argument("--epochs", type=int, default=4)
+parser.add_argument("--worker", help="a worker program without LibTorch: then nothing is verified by retraining")
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
 seed = args.seed if args.seed is not None else random.randrange(1 << 30)
@@ -28,7 +29,7 @@ def moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-with Product(args.bin, args.keep) as product:
+with Product(args.bin, args.keep, args.worker) as product:
     blobs(product.root / "source")
     product.run("data", "import", "blobs", "--from", "npy", product.root / "source", "--partitions", "4")
     spec = cnn_spec(product.root / "spec.json", epochs=args.epochs)

@@ -25,7 +25,7 @@ def moment(text):
 
 with Product(args.bin) as product:
     product.run("data", "import", "fashion-mnist", "--from", "idx", args.source, "--partitions", "4", "--seed", "1")
-    spec = json.loads((configs / "fashion-mnist-demo.json").read_text())
+    spec = json.loads((configs / "fmnist-mlp-grid.json").read_text())
     spec["training"]["epochs"] = 2
     path = product.root / "spec.json"
     path.write_text(json.dumps(spec))
