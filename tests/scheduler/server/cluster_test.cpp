@@ -79,7 +79,7 @@ TEST_CASE("after everything was killed, a restart goes on to the same bits and c
   const unsigned seed = std::random_device{}();
   CAPTURE(seed);
   std::mt19937 random(seed);
-  const Bench bench(3, 2'000);
+  const Bench bench(3, 20'000);  // long enough that no moment drawn below comes after its end
   const std::string calm = run_to_end(bench, "calm", 2);
   for (int round = 0; round < 3; ++round) {
     const std::string state = "killed" + std::to_string(round);
