@@ -31,10 +31,19 @@ struct StateRef {
   auto operator<=>(const StateRef&) const = default;
 };
 
+// Metrics travel as sums and weights, never as means; the core divides.
+struct Sum {
+  std::string name;  // "loss", "accuracy"
+  double total{};
+  std::uint64_t weight{};
+  bool operator==(const Sum&) const = default;
+};
+
 // One trial's share of a unit. More than one member = a fused bundle of equal layout and cursor.
 struct Member {
   StateRef parent;                  // where training starts; parent.trial is the trial
   std::uint32_t params_revision{};  // grows when a fork changes the trial's parameters
+  std::vector<Sum> train;           // of the visit's batches before `parent.at`: the worker goes on adding to them
 };
 
 enum class UnitKind : std::uint8_t { kTrain, kEvaluate };
@@ -56,19 +65,11 @@ struct Lease {
   std::uint32_t ttl_ms{};
 };
 
-// Metrics travel as sums and weights, never as means; the core divides.
-struct Sum {
-  std::string name;  // "loss", "accuracy"
-  double total{};
-  std::uint64_t weight{};
-  bool operator==(const Sum&) const = default;
-};
-
 struct MemberResult {
   StateRef state;
-  bool yielded{};                    // stopped at a batch boundary inside the visit
-  std::vector<Sum> train;            // over the rows trained on under this lease
-  std::vector<Sum> validation;       // empty unless Unit::then_evaluate and not yielded
+  bool yielded{};               // stopped at a batch boundary inside the visit
+  std::vector<Sum> train;       // over the whole visit so far, so that no total depends on where a unit stopped
+  std::vector<Sum> validation;  // empty unless Unit::then_evaluate and not yielded
 };
 
 enum class Fault : std::uint8_t {
@@ -84,11 +85,11 @@ enum class Fault : std::uint8_t {
 
 // Where a worker's slot spent a lease, in nanoseconds. They sum to the lease's time on the worker.
 struct UnitTimes {
-  std::uint64_t load_ns{};      // partition from the store or local disk into memory
-  std::uint64_t hop_ns{};       // parent state into memory
+  std::uint64_t load_ns{};  // partition from the store or local disk into memory
+  std::uint64_t hop_ns{};   // parent state into memory
   std::uint64_t train_ns{};
   std::uint64_t evaluate_ns{};
-  std::uint64_t save_ns{};      // state into the store
+  std::uint64_t save_ns{};  // state into the store
   auto operator<=>(const UnitTimes&) const = default;
 };
 
@@ -106,8 +107,8 @@ struct UnitReport {
   HopPath path{};
 };
 
-const char* to_string(Fault fault);        // "user_code", ...
-const char* to_string(UnitKind kind);      // "train", "evaluate"
-const char* to_string(HopPath path);       // "initial", "stay", "store"
+const char* to_string(Fault fault);    // "user_code", ...
+const char* to_string(UnitKind kind);  // "train", "evaluate"
+const char* to_string(HopPath path);   // "initial", "stay", "store"
 
 }  // namespace modelhop

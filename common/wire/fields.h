@@ -56,6 +56,7 @@ template <class A>
 void fields(A& a, Like<Member> auto& v) {
   a("parent", v.parent);
   a("params_revision", v.params_revision);
+  a("train", v.train, kSumsMax);
 }
 template <class A>
 void fields(A& a, Like<Unit> auto& v) {

@@ -140,7 +140,9 @@ Status Core::Impl::on(const UnitFinished& record, WallMs at) {
   REFUSE_IF(!fits_finish(row, trial, record.state), "the state is not this visit's result");
   close(row, *lease, LeaseOutcome::kFinished, at);
   count_times(row, *lease, record.times, record.path);
-  row.units[record.unit.value - 1].state = UnitState::kDone;
+  UnitRow& unit = row.units[record.unit.value - 1];
+  unit.state = UnitState::kDone;
+  unit.train.clear();
   trial.unit = {};
   trial.head = record.state;
   trial.visits += !serving && planted(Mistake::kCountedAgainAfterReplay) && record.state.at.visit == 0 ? 2 : 1;
@@ -158,12 +160,13 @@ Status Core::Impl::on(const UnitYielded& record, WallMs at) {
   REFUSE_IF(!fits_yield(row, trial, record.state), "the state is none that this visit can reach");
   close(row, *lease, LeaseOutcome::kYielded, at);
   count_times(row, *lease, record.times, record.path);
-  row.units[record.unit.value - 1].state = UnitState::kWaiting;
+  UnitRow& unit = row.units[record.unit.value - 1];
+  unit.state = UnitState::kWaiting;
   if (record.state != trial.head) {
     trial.stored.push_back(record.state);
     if (!planted(Mistake::kYieldLosesProgress)) trial.head = record.state;
   }
-  add_sums(trial.train_since_milestone, record.train);
+  if (!record.train.empty()) unit.train = record.train;  // empty: not one batch was run
   set_waiting(row, trial, true);
   return {};
 }

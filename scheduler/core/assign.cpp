@@ -81,10 +81,11 @@ void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& tria
 
 RunUnit Core::Impl::run_unit(const ExperimentRow& experiment, const LeaseRow& lease) const {
   const TrialRow& trial = experiment.trials[lease.trial.value - 1];
+  const UnitRow& row = experiment.units[lease.unit.value - 1];
   RunUnit run;
   run.boot = state.boot;
-  run.lease.unit = {experiment.id,     lease.unit,      UnitKind::kTrain,
-                    {{trial.head, 0}}, lease.partition, lease.then_evaluate};
+  run.lease.unit = {experiment.id,   lease.unit,         UnitKind::kTrain, {{trial.head, 0, row.train}},
+                    lease.partition, lease.then_evaluate};
   run.lease.token = lease.token;
   run.lease.ttl_ms = config.lease_ttl_ms;
   run.recipes.push_back(hooks.recipe(*experiment.spec, trial.params));

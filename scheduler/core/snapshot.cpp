@@ -188,6 +188,7 @@ void write(Text& t, const ExperimentRow& e) {
     t("visit", unit.visit);
     t("state", unit.state);
     t("lease", unit.lease);
+    t("train", unit.train);
     t("worker_deaths", unit.worker_deaths);
     t("faults", unit.faults);
   });

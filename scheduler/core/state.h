@@ -81,7 +81,8 @@ struct UnitRow {  // one visit of one trial; exists from its first lease on
   TrialId trial;
   std::uint64_t visit{};
   UnitState state{};
-  std::size_t lease{};  // index of the newest in ExperimentRow::leases
+  std::size_t lease{};     // index of the newest in ExperimentRow::leases
+  std::vector<Sum> train;  // of the visit's batches up to the state it yielded
   std::uint32_t worker_deaths{};
   std::uint32_t faults{};  // of the user's making
 };

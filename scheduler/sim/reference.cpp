@@ -47,7 +47,10 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
       expected = poison.kind == Poison::kInvalid ? TrialState::kInvalid : TrialState::kFailed;
       break;
     }
-    train(state, partition, plan_, plan_.batches[partition.value], loss);
+    Sum visit{"loss", 0, 0};
+    train(state, partition, plan_, plan_.batches[partition.value], visit);
+    loss.total += visit.total;
+    loss.weight += visit.weight;
     ++visits;
     if (visits == trial.visits && trial.head.at.batch == 0 && state != trial.head) {
       say(name + ": its state " + position(trial.head) + " is not what training alone gives");

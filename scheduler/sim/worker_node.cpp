@@ -138,8 +138,9 @@ void Simulation::end_unit(std::uint32_t index) {
     MemberResult member;
     member.state = parent;
     member.yielded = trainer.until < trainer.all;
-    Sum loss{"loss", 0, 0};
     if (trainer.until > trainer.from) {
+      Sum loss{"loss", 0, 0};
+      if (!unit.members[0].train.empty()) loss = unit.members[0].train[0];
       train(member.state, unit.partition, plan_, trainer.until, loss);
       member.train = {loss};
       store_.insert(low_lane(member.state.hash));

@@ -236,7 +236,8 @@ class Session {
     bool more = true;
     while (more && losses.size() < batches) {  // a batch a call: each loss by itself, and yields are exercised
       const VisitRequest visit{trial_,   partition,  static_cast<std::uint32_t>(partitions_.size()),
-                               &recipe_, &manifest_, partitions_[partition.value].get()};
+                               &recipe_, &manifest_, partitions_[partition.value].get(),
+                               {}};
       const VisitResult result = take(trainer_->train(visit, *state_, {[] { return true; }, nullptr}));
       losses.push_back(result.train[0].total / static_cast<double>(result.train[0].weight));
       more = result.yielded;

@@ -111,8 +111,9 @@ class UnitRun {
   }
 
   Outcome train(MemberResult& result) {
-    const VisitRequest request{
-        unit_.members[0].parent.trial, unit_.partition, run_.partitions, &*recipe_, manifest_.get(), partition_.get()};
+    const Member& member = unit_.members[0];
+    const VisitRequest request{member.parent.trial, unit_.partition,  run_.partitions, &*recipe_,
+                               manifest_.get(),     partition_.get(), member.train};
     Result<VisitResult> visit = context_.trainer.train(request, *state_, control_);
     if (!visit.ok()) return Failure{Stage::kTraining, visit.status()};
     result.yielded = visit->yielded;

@@ -74,7 +74,7 @@ Status retrain(Trainer& trainer, JobData& data, const Retrain& request, bool eva
     for (; done < stop; ++done) {
       const PartitionIndex partition = partition_of_visit(request.offset, done, partitions);
       ASSIGN_OR_RETURN(const std::shared_ptr<const Partition> rows, data.partition(partition));
-      const VisitRequest visit{request.trial, partition, partitions, request.recipe, &manifest, rows.get()};
+      const VisitRequest visit{request.trial, partition, partitions, request.recipe, &manifest, rows.get(), {}};
       ASSIGN_OR_RETURN(VisitResult result, trainer.train(visit, state, {}));
       reached.train = std::move(result.train);
     }

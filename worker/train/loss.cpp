@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace modelhop {
 namespace {
@@ -72,12 +73,20 @@ double metric_of_values(MetricName metric, const float* outputs, std::span<const
 
 }  // namespace
 
-LossFunction::LossFunction(const Loss& loss, const std::vector<MetricName>& metrics) : loss_(loss) {
+LossFunction::LossFunction(const Loss& loss, const std::vector<MetricName>& metrics, std::span<const Sum> before)
+    : loss_(loss) {
   metrics_.push_back(MetricName::kLoss);
   for (const MetricName metric : metrics) {
     if (std::find(metrics_.begin(), metrics_.end(), metric) == metrics_.end()) metrics_.push_back(metric);
   }
   totals_.resize(metrics_.size());
+  for (std::size_t m = 0; m < metrics_.size(); ++m) {
+    const std::string_view name = to_string(metrics_[m]);
+    const auto found = std::find_if(before.begin(), before.end(), [&](const Sum& sum) { return sum.name == name; });
+    if (found == before.end()) continue;
+    totals_[m] = found->total;
+    rows_ = found->weight;
+  }
 }
 
 Status LossFunction::add(const at::Tensor& raw, const Targets& targets, at::Tensor* gradient) {

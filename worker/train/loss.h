@@ -27,7 +27,8 @@ struct Targets {
 
 class LossFunction {
  public:
-  LossFunction(const Loss& loss, const std::vector<MetricName>& metrics);
+  // `before`: sums to go on from, by name.
+  LossFunction(const Loss& loss, const std::vector<MetricName>& metrics, std::span<const Sum> before = {});
   // Adds the batch to the sums. `gradient`, unless null, becomes d(mean loss)/d(output). `output`: the batch first.
   // A label outside the output's classes, or targets of another size, is kCorrupt and adds nothing.
   Status add(const at::Tensor& output, const Targets& targets, at::Tensor* gradient);

@@ -58,7 +58,7 @@ class Visit {
         gradients_(gradients),
         model_(request.recipe->layers, state, &gradients),
         source_(*request.recipe, *request.manifest, *request.data),
-        loss_(training_.loss, training_.metrics) {
+        loss_(training_.loss, training_.metrics, request.train_before) {
     std::optional<TrialId> own_order;
     if (training_.shuffle_per_trial) own_order = request.trial;
     order_ =

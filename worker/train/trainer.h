@@ -3,6 +3,7 @@
 // ThreadSanitizer with a trainer that has no torch inside.
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "common/base/status.h"
 #include "common/base/unit.h"
@@ -12,23 +13,24 @@
 
 namespace modelhop {
 
-struct UnitControl {                               // asked and told at batch boundaries, on the training thread
+struct UnitControl {  // asked and told at batch boundaries, on the training thread
   std::function<bool()> yield_now;
   std::function<void(const Cursor&)> progress;
 };
 
 struct VisitRequest {
-  TrialId trial;                                   // keys the random streams
+  TrialId trial;  // keys the random streams
   PartitionIndex partition;
-  std::uint32_t partitions{};                      // P
+  std::uint32_t partitions{};  // P
   const Recipe* recipe{};
   const Manifest* manifest{};
   const Partition* data{};
+  std::span<const Sum> train_before{};  // of this visit's batches before the cursor, where a unit goes on
 };
 
 struct VisitResult {
   bool yielded{};
-  std::vector<Sum> train;                          // "loss" and the recipe's metrics over the rows trained on now
+  std::vector<Sum> train;  // "loss" and the recipe's metrics over the visit so far, train_before included
 };
 
 class Trainer {

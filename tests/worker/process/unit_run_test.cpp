@@ -31,7 +31,7 @@ struct Fixture {
 
   RunUnit unit(const StateRef& parent, bool then_evaluate = false) const {
     RunUnit run;
-    run.lease.unit = {{1}, {5}, UnitKind::kTrain, {{parent, 0}}, {}, then_evaluate};
+    run.lease.unit = {{1}, {5}, UnitKind::kTrain, {{parent, 0, {}}}, {}, then_evaluate};
     run.lease.unit.partition = partition_of_visit(0, parent.at.epoch * kPartitions + parent.at.visit, kPartitions);
     run.lease.token = {1, 1};
     run.recipes = {kRecipe};

@@ -25,38 +25,46 @@ std::unique_ptr<StateArena> fresh(Trainer& trainer, const Recipe& recipe, const 
 VisitRequest request(const Recipe& recipe, const Data& data, const Cursor& at, TrialId trial = {3}) {
   const auto partitions = static_cast<std::uint32_t>(data.partitions.size());
   const PartitionIndex partition = partition_of_visit(1, at.visit, partitions);
-  return {trial, partition, partitions, &recipe, &data.manifest, data.partitions[partition.value].get()};
+  return {trial, partition, partitions, &recipe, &data.manifest, data.partitions[partition.value].get(), {}};
 }
 
 // Trains whole visits; yields after every `yield_every` batches and goes on (0: never yields).
 ContentHash train(Trainer& trainer, const Recipe& recipe, const Data& data, std::uint64_t visits,
-                  std::uint64_t yield_every, std::uint64_t* yields = nullptr) {
+                  std::uint64_t yield_every, std::uint64_t* yields = nullptr, std::vector<Sum>* sums = nullptr) {
   auto state = fresh(trainer, recipe, data);
   for (std::uint64_t visit = 0; visit < visits; ++visit) {
+    std::vector<Sum> before;
     bool more = true;
     while (more) {
       std::uint64_t batches = 0;
       const UnitControl control{[&] { return yield_every > 0 && ++batches >= yield_every; }, nullptr};
-      const auto result = trainer.train(request(recipe, data, state->cursor), *state, control);
+      VisitRequest now = request(recipe, data, state->cursor);
+      now.train_before = before;
+      const auto result = trainer.train(now, *state, control);
       REQUIRE(result.ok());
+      before = result->train;
       more = result->yielded;
       if (more && yields != nullptr) ++*yields;
     }
     REQUIRE(state->cursor.batch == 0);
+    if (sums != nullptr) sums->insert(sums->end(), before.begin(), before.end());
   }
   return state_hash(*state);
 }
 
 }  // namespace
 
-TEST_CASE("a unit that yields at any batch boundary goes on to the same bits", "[train]") {
+TEST_CASE("a unit that yields at any batch boundary goes on to the same bits and sums", "[train]") {
   const Data data = class_data({1, 6, 6}, 3, {37, 40, 33});  // 33 = 4 batches and one of a single row
   const Recipe recipe = small_cnn();
   const auto trainer = make_torch_trainer(1);
-  const ContentHash whole = train(*trainer, recipe, data, 4, 0);
+  std::vector<Sum> whole_sums;
+  const ContentHash whole = train(*trainer, recipe, data, 4, 0, nullptr, &whole_sums);
   for (const std::uint64_t every : {1u, 2u, 3u}) {
     std::uint64_t yields = 0;
-    CHECK(train(*trainer, recipe, data, 4, every, &yields) == whole);
+    std::vector<Sum> sums;
+    CHECK(train(*trainer, recipe, data, 4, every, &yields, &sums) == whole);
+    CHECK(sums == whole_sums);
     CHECK(yields >= 4);
   }
   const auto other = make_torch_trainer(1);
