@@ -6,8 +6,8 @@
 #include <csignal>
 #include <iostream>
 
-#include "cli/nearest.h"
 #include "common/base/version.h"
+#include "common/spec/suggest.h"
 
 namespace modelhop::cli {
 namespace {

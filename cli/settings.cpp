@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "cli/json_input.h"
-#include "cli/nearest.h"
+#include "common/spec/suggest.h"
 
 extern char** environ;
 

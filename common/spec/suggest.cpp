@@ -6,6 +6,7 @@ namespace modelhop {
 namespace {
 
 constexpr std::size_t kNameLengthMax = 64;  // longer ones are no misspelling; bounds the quadratic distance
+constexpr std::size_t kBeginningMin = 3;    // shorter ones begin too many names
 constexpr std::size_t kListedMax = 24;
 
 // Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
@@ -43,7 +44,10 @@ std::string nearest_name(std::string_view given, const std::vector<std::string>&
   std::size_t best_distance = std::max<std::size_t>(1, wanted.size() / 3) + 1;
   for (const std::string& name : legal) {
     if (name.size() > kNameLengthMax) continue;
-    const std::size_t distance = edit_distance(wanted, folded(name));
+    const std::string legal_name = folded(name);
+    const bool begins = wanted.size() >= kBeginningMin && legal_name.starts_with(wanted);
+    const std::size_t distance =
+        begins ? std::min<std::size_t>(1, legal_name.size() - wanted.size()) : edit_distance(wanted, legal_name);
     if (distance < best_distance) {
       best_distance = distance;
       best = name;
@@ -58,8 +62,13 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
+std::string did_you_mean(std::string_view given, const std::vector<std::string>& legal) {
+  const std::string near = nearest_name(given, legal);
+  return near.empty() ? "" : "; did you mean \"" + near + "\"?";
+}
+
 std::string suggestion(std::string_view given, const std::vector<std::string>& legal) {
-  if (const std::string near = nearest_name(given, legal); !near.empty()) return "; did you mean \"" + near + "\"?";
+  if (std::string near = did_you_mean(given, legal); !near.empty()) return near;
   return legal.empty() || legal.size() > kListedMax ? "" : "; one of " + listed(legal);
 }
 

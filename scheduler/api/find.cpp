@@ -38,18 +38,18 @@ std::string checkpoint_id(const StateRef& ref, std::uint32_t partitions) {
 
 FoundCheckpoint find_checkpoint(const State& state, std::string_view id) {
   const std::size_t at = id.rfind('@');
-  const auto [experiment, trial] = find_trial(state, id.substr(0, at));
-  FoundCheckpoint found{experiment, trial, nullptr};
-  if (trial == nullptr) return found;
-  for (const StateRef& ref : trial->stored) {
+  const FoundTrial owner = find_trial(state, id.substr(0, at));
+  FoundCheckpoint found{owner.experiment, owner.trial, nullptr};
+  if (owner.trial == nullptr) return found;
+  const std::uint32_t partitions = owner.experiment->partitions;
+  for (const StateRef& ref : owner.trial->stored) {
     if (at != std::string_view::npos &&
-        checkpoint_id(ref, experiment->partitions).substr(to_string(ref.experiment, ref.trial).size()) !=
-            id.substr(at)) {
+        checkpoint_id(ref, partitions).substr(to_string(ref.experiment, ref.trial).size()) != id.substr(at)) {
       continue;
     }
     // Of states at one visit, the one between visits is the checkpoint; one inside a visit is only on its way.
     const auto rank = [&](const StateRef& r) {
-      return std::tuple(visits_of(r.at, experiment->partitions), r.at.batch == 0, r.lineage);
+      return std::tuple(visits_of(r.at, partitions), r.at.batch == 0, r.lineage);
     };
     if (found.state == nullptr || rank(ref) > rank(*found.state)) found.state = &ref;
   }

@@ -4,10 +4,10 @@
 #include <fstream>
 
 #include "cli/json_input.h"
-#include "cli/nearest.h"
 #include "cli/output.h"
 #include "cli/settings.h"
 #include "cli/spec_input.h"
+#include "common/spec/suggest.h"
 
 namespace modelhop::cli {
 namespace {
@@ -28,12 +28,12 @@ struct Folder {
 
 TEST_CASE("a slip of the hand finds the word that was meant, and nonsense finds none", "[cli]") {
   const std::vector<std::string> words = {"list", "show", "watch", "export", "--state-dir", "--store"};
-  CHECK(nearest("lsit", words) == "list");
-  CHECK(nearest("exprot", words) == "export");
-  CHECK(nearest("--state-dri", words) == "--state-dir");
-  CHECK(nearest("exp", words) == "export");
-  CHECK(nearest("zebra", words).empty());
-  CHECK(nearest(std::string(1000, 'x'), words).empty());
+  CHECK(nearest_name("lsit", words) == "list");
+  CHECK(nearest_name("exprot", words) == "export");
+  CHECK(nearest_name("--state-dri", words) == "--state-dir");
+  CHECK(nearest_name("exp", words) == "export");
+  CHECK(nearest_name("zebra", words).empty());
+  CHECK(nearest_name(std::string(1000, 'x'), words).empty());
 }
 
 TEST_CASE("each origin of a setting gives way to the next", "[cli][config]") {
