@@ -1,6 +1,5 @@
 // parse_spec on arbitrary bytes: no crash, no undefined behaviour, and what it accepts it can restore and expand again.
-// The first byte picks what is known of the data set. Run, with clang and -DMODELHOP_FUZZ=ON:
-//   spec-fuzz -max_total_time=300 -dict=tests/fuzz/spec.dict CORPUS tests/fuzz/seeds/spec
+// The first byte picks what is known of the data set.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,4 +1,4 @@
-// Writes one file for each kind of frame and record: the seeds of wire_fuzz. usage: wire-corpus FOLDER
+// Writes one file for each kind of frame and record: the seeds of wire_fuzz. usage: wire_seeds FOLDER
 #include <filesystem>
 #include <fstream>
 
