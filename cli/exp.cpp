@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cli/cli.h"
+#include "cli/view.h"
 #include "cli/watch.h"
 #include "common/client/http_client.h"
 
@@ -43,7 +44,9 @@ Result<int> list(const Cli& cli, const Names& options) {
   print_items(cli.format(),
               {key_column("id", "id"),
                key_column("name", "name"),
-               key_column("state", "state"),
+               cli.format() == Format::kTable
+                   ? Column{"state", [](const Json& item) { return Json(shown_state(text_of(item, "state"), item)); }}
+                   : key_column("state", "state"),
                {"trials", done},
                key_column("metric", "metric"),
                {"best", best("value")},
@@ -62,10 +65,13 @@ Result<int> show(const Cli& cli, const Names& options) {
     print_json(experiment);
     return kOkExit;
   }
-  const std::string reason = text_of(experiment, "reason");
+  const std::string state = shown_state(text_of(experiment, "state"), experiment);
+  const std::string reason =
+      state == kWaiting ? "no scheduler works on it; run it again to go on" : text_of(experiment, "reason");
   std::string trials;
   for (const auto& item : member(experiment, "trials").items()) {
-    if (item.value() != 0) trials += (trials.empty() ? "" : ", ") + item.value().dump() + " " + item.key();
+    if (item.value() == 0) continue;
+    trials += (trials.empty() ? "" : ", ") + item.value().dump() + " " + shown_state(item.key(), experiment);
   }
   std::string causes;
   for (const auto& item : member(experiment, "slot_seconds").items()) {
@@ -75,7 +81,7 @@ Result<int> show(const Cli& cli, const Names& options) {
   const Json& best = member(experiment, "best");
   std::vector<std::pair<std::string, std::string>> fields = {
       {"experiment", text_of(experiment, "id") + " " + text_of(experiment, "name")},
-      {"state", text_of(experiment, "state") + (reason.empty() ? "" : ": " + reason)},
+      {"state", state + (reason.empty() ? "" : ": " + reason)},
       {"data set",
        fmt::format("{}, {} partitions", text_of(experiment, "dataset"), count_of(experiment, "partitions"))},
       {"search", fmt::format("{}, {} {}, seed {}", text_of(experiment, "algorithm"), text_of(experiment, "goal"),

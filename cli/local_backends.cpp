@@ -11,7 +11,8 @@ namespace {
 
 class StateDirBackend final : public Backend {
  public:
-  explicit StateDirBackend(std::string state_dir) : state_dir_(std::move(state_dir)), core_(CoreConfig{}) {}
+  explicit StateDirBackend(std::string state_dir)
+      : state_dir_(std::move(state_dir)), served_(journal_held(state_dir_)), core_(CoreConfig{}) {}
 
   Status read() {
     return read_journal(state_dir_, [this](const Record& record) { return core_.apply(record); });
@@ -22,7 +23,7 @@ class StateDirBackend final : public Backend {
       return conflict("state directory " + state_dir_ +
                       " is read-only here: start `modelhop scheduler` on it and use --server to change anything");
     }
-    const ApiContext context{monotonic_now(), wall_now(), false, kModelhopVersion};
+    const ApiContext context{monotonic_now(), wall_now(), false, kModelhopVersion, served_};
     return answer(core_, context, request);
   }
 
@@ -35,6 +36,7 @@ class StateDirBackend final : public Backend {
 
  private:
   const std::string state_dir_;
+  const bool served_;
   Core core_;
 };
 

@@ -49,15 +49,16 @@ Result<int> show(const Cli& cli, const std::string& id) {
     return kOkExit;
   }
   const std::string reason = text_of(trial, "reason");
-  fmt::print("{}", format_fields({{"trial", text_of(trial, "id")},
-                                  {"state", text_of(trial, "state") + (reason.empty() ? "" : ": " + reason)},
-                                  {"origin", text_of(trial, "origin")},
-                                  {"parameters", params_text(member(trial, "params"))},
-                                  {"epochs", short_number(number_of(trial, "epochs")) + " of " +
-                                                 short_number(number_of(trial, "target_epochs"))},
-                                  {"value", cell_text(member(trial, "value"))},
-                                  {"state hash", cell_text(member(trial, "state_hash"))},
-                                  {"worker now", cell_text(member(trial, "worker"))}}));
+  fmt::print("{}", format_fields(
+                       {{"trial", text_of(trial, "id")},
+                        {"state", shown_state(text_of(trial, "state"), trial) + (reason.empty() ? "" : ": " + reason)},
+                        {"origin", text_of(trial, "origin")},
+                        {"parameters", params_text(member(trial, "params"))},
+                        {"epochs", short_number(number_of(trial, "epochs")) + " of " +
+                                       short_number(number_of(trial, "target_epochs"))},
+                        {"value", cell_text(member(trial, "value"))},
+                        {"state hash", cell_text(member(trial, "state_hash"))},
+                        {"worker now", cell_text(member(trial, "worker"))}}));
   std::vector<Column> columns = {key_column("epochs", "epochs")};
   if (!milestones.empty()) {
     for (const auto& item : member(milestones.back(), "metrics").items()) {

@@ -50,12 +50,13 @@ bool natural_less(const std::string& a, const std::string& b) {
 
 std::string head_line(const Json& experiment, bool color) {
   const Json& trials = member(experiment, "trials");
-  const std::string state = text_of(experiment, "state");
+  const std::string state = shown_state(text_of(experiment, "state"), experiment);
   std::uint64_t ended = 0;
   for (const char* how : {"COMPLETED", "STOPPED", "FAILED", "CANCELED", "INVALID"}) ended += count_of(trials, how);
-  std::string out = fmt::format("{} {}  {}  {}/{} trials done, {} running", text_of(experiment, "id"),
-                                printable(text_of(experiment, "name")), colored(state, state_color(state), color),
-                                ended, count_of(experiment, "trials_planned"), count_of(trials, "RUNNING"));
+  std::string out =
+      fmt::format("{} {}  {}  {}/{} trials done, {} running", text_of(experiment, "id"),
+                  printable(text_of(experiment, "name")), colored(state, state_color(state), color), ended,
+                  count_of(experiment, "trials_planned"), state == kWaiting ? 0 : count_of(trials, "RUNNING"));
   if (const auto failed = count_of(trials, "FAILED") + count_of(trials, "INVALID"); failed > 0) {
     out += colored(fmt::format(", {} failed", failed), "31", color);
   }
@@ -181,11 +182,16 @@ std::string gantt_line(const std::vector<Json>& bars, const std::string& worker,
   return color ? out + kReset : out;
 }
 
+std::string shown_state(const std::string& state, const Json& shown) {
+  const bool waits = member(shown, "served") == Json(false) && (state == "RUNNING" || state == "STOPPING");
+  return waits ? kWaiting : state;
+}
+
 std::string trial_table(const Json& experiment, const std::vector<Json>& trials, std::size_t width) {
   const std::string metric = text_of(experiment, "metric");
   std::vector<Column> columns = {
       key_column("trial", "id"),
-      key_column("state", "state"),
+      {"state", [&](const Json& trial) { return Json(shown_state(text_of(trial, "state"), experiment)); }},
       {"epochs",
        [](const Json& trial) {
          return Json(short_number(number_of(trial, "epochs")) + "/" + short_number(number_of(trial, "target_epochs")));

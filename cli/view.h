@@ -34,6 +34,10 @@ char trial_symbol(std::uint64_t trial);  // 1-9 a-z A-Z, then again
 // "[=====>    ]  37 %"
 std::string progress_bar(double fraction, std::size_t cells);
 
+// What people read for a state: what is unfinished where no scheduler works (`shown`'s "served") is WAITING.
+inline constexpr const char* kWaiting = "WAITING";
+std::string shown_state(const std::string& state, const Json& shown);
+
 // The best trials as a table; how many is the caller's choice.
 std::string trial_table(const Json& experiment, const std::vector<Json>& trials, std::size_t width);
 

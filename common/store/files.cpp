@@ -7,10 +7,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 namespace modelhop {
+namespace {
+constexpr int kLookersMax = 10;  // times 5 ms
+}  // namespace
 
 File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -60,7 +65,13 @@ Status write_all(const File& file, std::span<const std::uint8_t> bytes, const st
 Result<FileLock> FileLock::take(const std::string& path, const std::string& what) {
   File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (file.get() < 0) return file_error(path, "cannot be opened");
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+  bool taken = ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+  for (int i = 0; !taken && errno == EWOULDBLOCK && i < kLookersMax;
+       ++i) {  // held() of another process has it for an instant
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    taken = ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+  }
+  if (!taken) {
     if (errno != EWOULDBLOCK) return file_error(path, "cannot be locked");
     char pid[24] = {};
     const ssize_t length = ::pread(file.get(), pid, sizeof pid - 1, 0);
@@ -71,6 +82,11 @@ Result<FileLock> FileLock::take(const std::string& path, const std::string& what
   if (::ftruncate(file.get(), 0) != 0) return file_error(path, "cannot be written");
   RETURN_IF_ERROR(write_all(file, {reinterpret_cast<const std::uint8_t*>(pid.data()), pid.size()}, path));
   return FileLock(std::move(file));
+}
+
+bool FileLock::held(const std::string& path) {
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return file.get() >= 0 && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace modelhop

@@ -39,6 +39,8 @@ class FileLock {
  public:
   // kConflict: another process holds it; the message names `what` and that process.
   static Result<FileLock> take(const std::string& path, const std::string& what);
+  // Whether some process holds it now. Looks without a trace; false where it cannot be looked at.
+  static bool held(const std::string& path);
 
  private:
   explicit FileLock(File file) : file_(std::move(file)) {}

@@ -32,6 +32,8 @@ constexpr const char* kInsert =
   std::_Exit(1);
 }
 
+std::string lock_path(const std::string& state_dir) { return state_dir + "/lock"; }
+
 class SqliteJournal final : public Journal {
  public:
   SqliteJournal(FileLock lock, Database database, std::string path, std::uint64_t last, ContentHash check,
@@ -146,9 +148,11 @@ class SqliteJournal final : public Journal {
 
 }  // namespace
 
+bool journal_held(const std::string& state_dir) { return FileLock::held(lock_path(state_dir)); }
+
 Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std::size_t queue_max) {
   RETURN_IF_ERROR(make_folders(state_dir));
-  ASSIGN_OR_RETURN(FileLock lock, FileLock::take(state_dir + "/lock", "state directory " + state_dir));
+  ASSIGN_OR_RETURN(FileLock lock, FileLock::take(lock_path(state_dir), "state directory " + state_dir));
   const std::string path = journal_path(state_dir);
   std::error_code error;
   const bool fresh = !std::filesystem::exists(path, error) || std::filesystem::file_size(path, error) == 0;

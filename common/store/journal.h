@@ -12,7 +12,8 @@
 namespace modelhop {
 
 inline constexpr std::size_t kJournalQueueMax = 1 << 20;  // records waiting for the disk; append() then blocks
-inline constexpr std::size_t kJournalGroupMax = 4'096;    // a commit takes calls up to so many records: bounds how long one takes
+inline constexpr std::size_t kJournalGroupMax =
+    4'096;  // a commit takes calls up to so many records: bounds how long one takes
 
 // Threads: append() from one thread (the scheduler's loop); a thread of its own writes and fsyncs in groups.
 // A failed write or fsync ends the process with a clear line: what was said to be durable must be.
@@ -35,6 +36,9 @@ Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std:
 // Reads all records in order. Read-only, works beside a live scheduler and on a copy. Stops at the first that `sink`
 // refuses or that is damaged: kCorrupt, naming the seq. kNotFound: there is no journal.
 Status read_journal(const std::string& state_dir, const std::function<Status(const Record&)>& sink);
+
+// Whether a process works on this state directory now: what is unfinished in it then goes on, else it waits.
+bool journal_held(const std::string& state_dir);
 
 // One durable record as people read it.
 struct JournalLine {

@@ -74,7 +74,7 @@ ApiResponse experiments(const Call& call) {
   const Page page = page_of(std::move(rows), limits.after, limits.limit);
   Json items = Json::array();
   for (const PageItem& item : page.items)
-    items.push_back(experiment_summary(*static_cast<const ExperimentRow*>(item.row)));
+    items.push_back(experiment_summary(call.view, *static_cast<const ExperimentRow*>(item.row)));
   return page_response(page, std::move(items));
 }
 
@@ -216,7 +216,7 @@ ApiResponse experiment(const Call& call, const std::vector<std::string>& path) {
 ApiResponse trial(const Call& call, const std::string& id) {
   const auto [row, found] = find_trial(call.state(), id);
   if (found == nullptr) return no_such("trial", id);
-  return ok(trial_view(call.state(), *row, *found));
+  return ok(trial_view(call.view, *row, *found));
 }
 
 ApiResponse checkpoint(const Call& call, const std::string& id) {

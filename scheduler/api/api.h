@@ -24,8 +24,9 @@ struct ApiResponse {
 struct ApiContext {
   Instant now;
   WallMs wall;
-  bool live{};          // false: read from a stopped service's directory
+  bool live{};  // false: read from a stopped service's directory
   std::string version;
+  bool served{true};  // false: no scheduler works on that directory, so what is unfinished waits
 };
 
 // Every GET that the state alone answers. 404 and 400 as RFC 9457 problems.

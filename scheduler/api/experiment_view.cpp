@@ -27,10 +27,11 @@ Json best_json(const ExperimentRow& experiment) {
           {"checkpoint", checkpoint_id(milestone->state, experiment.partitions)}};
 }
 
-Json summary(const ExperimentRow& experiment, const ExperimentProgress& progress) {
+Json summary(const ViewContext& context, const ExperimentRow& experiment, const ExperimentProgress& progress) {
   Json out = {{"id", to_string(experiment.id)},
               {"state", to_string(experiment.state)},
               {"reason", experiment.reason},
+              {"served", context.api.served},
               {"dataset", experiment.dataset},
               {"created_at", time_json(experiment.created_at)},
               {"started_at", time_json(experiment.started_at)},
@@ -84,11 +85,13 @@ Json status_view(const ViewContext& context) {
           {"datasets", state.datasets.size()}};
 }
 
-Json experiment_summary(const ExperimentRow& experiment) { return summary(experiment, counts_of(experiment)); }
+Json experiment_summary(const ViewContext& context, const ExperimentRow& experiment) {
+  return summary(context, experiment, counts_of(experiment));
+}
 
 Json experiment_view(const ViewContext& context, const ExperimentRow& experiment) {
   const ExperimentProgress progress = progress_of(context.core, context.api, experiment);
-  Json out = summary(experiment, progress);
+  Json out = summary(context, experiment, progress);
   out["seq"] = context.state().seq;
   out["live"] = context.api.live;
   out["partitions"] = experiment.partitions;
@@ -121,7 +124,7 @@ Json best_view(const ViewContext& context, const ExperimentRow& experiment) {
     out["metric"] = experiment.spec->metric;
     out["goal"] = experiment.spec->maximize ? "maximize" : "minimize";
     if (const TrialRow* trial = best_trial(experiment)) {
-      out["trial"] = trial_view(context.state(), experiment, *trial);
+      out["trial"] = trial_view(context, experiment, *trial);
       out["recipe"] = Json::parse(recipe_json(*experiment.spec, trial->params), nullptr, false);
     }
   }

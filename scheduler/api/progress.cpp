@@ -48,12 +48,9 @@ std::optional<double> eta_s(const Core& core, const ApiContext& context, const E
 void account_leases(const ExperimentRow& experiment, ExperimentProgress& out) {
   std::map<WorkerId, std::int64_t> load;
   std::map<TrialId, std::int64_t> trial;
-  std::int64_t first = 0, last = 0;
   UnitTimes sum;
   double failed = 0;
   for (const LeaseRow& lease : experiment.leases) {
-    if (first == 0) first = lease.from.value;
-    last = std::max(last, lease.to.value);
     const std::int64_t ms = lease.outcome == LeaseOutcome::kOpen ? 0 : lease.to.value - lease.from.value;
     if (lease.outcome == LeaseOutcome::kReleased) {
       failed += seconds(ms);
@@ -70,7 +67,7 @@ void account_leases(const ExperimentRow& experiment, ExperimentProgress& out) {
   std::int64_t bound = 0;
   for (const auto& [id, ms] : load) bound = std::max(bound, ms);
   for (const auto& [id, ms] : trial) bound = std::max(bound, ms);
-  out.elapsed_s = last > first ? seconds(last - first) : 0;
+  out.elapsed_s = static_cast<double>(served_ms(experiment, {})) / 1e3;
   out.bound_s = seconds(bound);
   out.slot_seconds = {{"train", seconds_of_ns(sum.train_ns)}, {"evaluate", seconds_of_ns(sum.evaluate_ns)},
                       {"hop", seconds_of_ns(sum.hop_ns)},     {"load", seconds_of_ns(sum.load_ns)},

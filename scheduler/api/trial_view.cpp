@@ -94,8 +94,10 @@ Json trial_summary(const State& state, const ExperimentRow& experiment, const Tr
           {"ended_at", time_json(trial.ended_at)}};
 }
 
-Json trial_view(const State& state, const ExperimentRow& experiment, const TrialRow& trial) {
+Json trial_view(const ViewContext& context, const ExperimentRow& experiment, const TrialRow& trial) {
+  const State& state = context.state();
   Json out = trial_summary(state, experiment, trial);
+  out["served"] = context.api.served;
   Json milestones = Json::array(), units = Json::array(), hops = Json::array(), checkpoints = Json::array();
   for (const Milestone& milestone : trial.milestones) milestones.push_back(milestone_json(experiment, milestone));
   const LeaseRow* before = nullptr;

@@ -12,14 +12,14 @@ struct ViewContext {
 };
 
 Json status_view(const ViewContext& context);
-Json experiment_summary(const ExperimentRow& experiment);
+Json experiment_summary(const ViewContext& context, const ExperimentRow& experiment);
 Json experiment_view(const ViewContext& context, const ExperimentRow& experiment);
 Json best_view(const ViewContext& context, const ExperimentRow& experiment);
 Json idle_view(const ViewContext& context, const ExperimentRow& experiment);
 Json why_view(const ViewContext& context, const ExperimentRow& experiment);
 
 Json trial_summary(const State& state, const ExperimentRow& experiment, const TrialRow& trial);
-Json trial_view(const State& state, const ExperimentRow& experiment, const TrialRow& trial);
+Json trial_view(const ViewContext& context, const ExperimentRow& experiment, const TrialRow& trial);
 // {"val_loss":0.31,...}: sums divided by their weights. Weight 0: left out.
 Json metrics_json(const Milestone& milestone);
 Json bar_json(const State& state, const ExperimentRow& experiment, const LeaseRow& lease);

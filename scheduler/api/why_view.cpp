@@ -45,17 +45,20 @@ void say_state(const ViewContext& context, const ExperimentRow& experiment, cons
   const auto in = [&](TrialState state) { return progress.trials[static_cast<std::size_t>(state)]; };
   const std::string id = to_string(experiment.id);
   const std::string because = experiment.reason.empty() ? "" : ": " + experiment.reason;
-  out.push_back(fmt::format("{} is {}{}.", id, to_string(experiment.state), because));
+  const bool waits = !context.api.served && !experiment.ended();
+  out.push_back(fmt::format("{} is {}{}.", id, waits ? "WAITING" : to_string(experiment.state), because));
+  const std::uint64_t running = waits ? 0 : in(TrialState::kRunning);
   out.push_back(fmt::format(
       "Of {}, {} completed, {} run, {} wait, {} stopped early, {} failed; {} of {} visits are done.",
-      count(progress.trials_planned, "trial", "trials"), in(TrialState::kCompleted), in(TrialState::kRunning),
-      in(TrialState::kPending) + progress.trials_planned - experiment.trials.size(),
+      count(progress.trials_planned, "trial", "trials"), in(TrialState::kCompleted), running,
+      in(TrialState::kPending) + in(TrialState::kRunning)-running + progress.trials_planned - experiment.trials.size(),
       in(TrialState::kStopped) + in(TrialState::kCanceled), in(TrialState::kFailed) + in(TrialState::kInvalid),
       progress.visits_done, progress.visits_planned));
-  if (!context.api.live && !experiment.ended()) {
+  if (waits) {
     out.push_back(
-        "This was read from a directory, not from a scheduler: if none works on it, `modelhop run` or `modelhop "
-        "scheduler` goes on from here.");
+        "No scheduler works on it: `modelhop run SPEC` with the same spec, or `modelhop scheduler`, goes on.");
+  } else if (!context.api.live && !experiment.ended()) {
+    out.push_back("This was read from the directory of a scheduler at work; asked by --server, it says more.");
   }
 }
 
@@ -68,9 +71,9 @@ void say_failures(const ExperimentRow& experiment, const ExperimentProgress& pro
     out.push_back(fmt::format("{} failed: {}", count(trials, "trial", "trials"), reason));
   }
   for (const auto& [fault, times] : progress.faults) {
-    out.push_back(
-        fmt::format("{} ended without a result ({}); each is run again, until its trial's restarts are used up.",
-                    count(times, "unit", "units"), fault));
+    out.push_back(fmt::format(
+        "{} ended without a result ({}); each is run again, until its trial's restarts are used up.",
+        count(times, "unit", "units"), fault == to_string(Fault::kNone) ? "its worker or scheduler stopped" : fault));
   }
 }
 

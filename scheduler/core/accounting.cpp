@@ -96,7 +96,7 @@ void Core::Impl::recover_account(ExperimentRow& experiment) {
   if (experiment.started_at == WallMs{}) return;
   account.accounting = true;
   account.started = now;
-  account.elapsed_before_ns = since_ms(experiment.started_at, state.at) * kMillisecond;
+  account.elapsed_before_ns = served_ms(experiment, state.at) * kMillisecond;
   for (const LeaseRow& lease : experiment.leases) {
     const bool open = lease.outcome == LeaseOutcome::kOpen;
     const std::uint64_t ns = since_ms(lease.from, open ? state.at : lease.to) * kMillisecond;
@@ -138,7 +138,7 @@ LiveAccounting Core::Impl::accounting(ExperimentId id, Instant to) const {
       result.slot_time_ns += result.slot_ns[i];
     }
     result.elapsed_ns =
-        experiment->started_at == WallMs{} ? 0 : since_ms(experiment->started_at, experiment->ended_at) * kMillisecond;
+        experiment->started_at == WallMs{} ? 0 : served_ms(*experiment, experiment->ended_at) * kMillisecond;
     result.bound_ns = experiment->bound_ms * kMillisecond;
     return result;
   }

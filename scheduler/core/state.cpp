@@ -1,5 +1,6 @@
 #include "scheduler/core/state.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -9,6 +10,23 @@ const char* to_string(Cause cause) {
   static constexpr const char* kNames[kCauses] = {"train",  "evaluate", "hop",    "load",    "save", "conflict",
                                                   "search", "limit",    "paused", "profile", "tail", "failure"};
   return kNames[static_cast<std::size_t>(cause)];
+}
+
+std::uint64_t served_ms(const ExperimentRow& experiment, WallMs at) {
+  std::uint64_t sum = 0;
+  std::uint64_t boot = 0;
+  WallMs first, last;
+  const auto close = [&] { sum += last > first ? static_cast<std::uint64_t>(last.value - first.value) : 0; };
+  for (const LeaseRow& lease : experiment.leases) {
+    if (lease.token.boot != boot) {
+      close();
+      boot = lease.token.boot;
+      first = last = lease.from;
+    }
+    last = std::max(last, lease.outcome == LeaseOutcome::kOpen ? at : lease.to);
+  }
+  close();
+  return sum;
 }
 
 double metric_value(const Milestone& milestone, const std::string& metric) {

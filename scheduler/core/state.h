@@ -144,6 +144,9 @@ struct State {
   std::vector<ExperimentRow> experiments;  // [id - 1]; deleted ones stay as a husk
 };
 
+// From the first lease to the last of each boot, summed: what lay between two boots is not counted. An open lease lasts
+// until `at`.
+std::uint64_t served_ms(const ExperimentRow& experiment, WallMs at);
 // The value of "val_accuracy", "train_loss", ... from a milestone's sums; NaN where it has none.
 double metric_value(const Milestone& milestone, const std::string& metric);
 // Whether `a` is better than `b`: larger or smaller, as the spec's goal says. NaN is never better.

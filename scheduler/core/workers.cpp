@@ -107,7 +107,11 @@ void Core::Impl::handle(const WorkerBye& event) {
 }
 
 void Core::Impl::handle(const WorkerGone& event) {
-  if (WorkerRow* row = present(event.incarnation)) lose(*row, Fault::kWorkerLost, event.reason);
+  WorkerRow* row = present(event.incarnation);
+  if (row == nullptr) return;
+  const WorkerId id = row->id;
+  lose(*row, Fault::kWorkerLost, event.reason);
+  if (event.for_good) slots[id.value - 1].replace_at = now;
 }
 
 void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {

@@ -160,7 +160,7 @@ void Server::all_workers_gone(const std::string& reason) {
     for (const WorkerRow& row : loop.core_on_loop().state().workers) {
       if (row.present) present.push_back(row.incarnation);
     }
-    for (const Incarnation& incarnation : present) loop.step_on_loop(WorkerGone{incarnation, reason});
+    for (const Incarnation& incarnation : present) loop.step_on_loop(WorkerGone{incarnation, reason, true});
   });
 }
 

@@ -56,6 +56,7 @@ class Server final : public Service {
   std::optional<ExperimentId> find_unfinished(const std::string& spec_expanded, const ContentHash& dataset);
   // A worker's process ended, for certain. True: it had joined.
   bool worker_gone(const std::string& name, const std::string& reason);
+  // For good: placing waits for those that join now, not for those.
   void all_workers_gone(const std::string& reason);
   void drain();
   bool wait_quiet(std::uint32_t timeout_ms);  // true: no lease is open

@@ -62,6 +62,19 @@ TEST_CASE("the live view says what runs, what is best, how long, and why slots a
   CHECK(lines[6].starts_with("1 e1.1"));
 }
 
+TEST_CASE("what is unfinished where no scheduler works is shown as waiting", "[cli][view]") {
+  Json experiment = snapshot().experiment;
+  const std::vector<Json> trials = {{{"id", "e1.1"}, {"state", "RUNNING"}}, {{"id", "e1.2"}, {"state", "COMPLETED"}}};
+  experiment["served"] = true;
+  CHECK(trial_table(experiment, trials, 0).find("RUNNING") != std::string::npos);
+  experiment["served"] = false;
+  const std::string table = trial_table(experiment, trials, 0);
+  CHECK(table.find("e1.1   WAITING") != std::string::npos);
+  CHECK(table.find("e1.2   COMPLETED") != std::string::npos);
+  CHECK(table.find("RUNNING") == std::string::npos);
+  CHECK(shown_state("STOPPED", experiment) == "STOPPED");
+}
+
 TEST_CASE("no line is wider and no view higher than the terminal", "[cli][view]") {
   Snapshot big = snapshot();
   for (int i = 1; i <= 200; ++i) {

@@ -94,6 +94,18 @@ TEST_CASE("why says in sentences what failed and what was run again", "[api]") {
   CHECK(text.find("worker_lost") != std::string::npos);
 }
 
+TEST_CASE("an unfinished experiment that no scheduler works on is explained as waiting", "[api]") {
+  test::Recorded recorded;
+  const auto why = [&] { return json_of(recorded.ask("/api/v1/experiments/e1/why"))["why"].dump(); };
+  CHECK(why().find("e1 is RUNNING") != std::string::npos);
+  recorded.live = recorded.served = false;
+  CHECK(why().find("e1 is WAITING") != std::string::npos);
+  CHECK(why().find("No scheduler works on it") != std::string::npos);
+  const Json experiment = json_of(recorded.ask("/api/v1/experiments/e1"));
+  CHECK(experiment["state"] == "RUNNING");  // what the journal says
+  CHECK(experiment["served"] == false);
+}
+
 TEST_CASE("a trial shows milestones, units, hops, its recipe and the states to check", "[api]") {
   const test::Recorded recorded;
   const Json json = json_of(recorded.ask("/api/v1/trials/e1.2"));

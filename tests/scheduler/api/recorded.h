@@ -1,5 +1,6 @@
 #pragma once
-// A small recorded history: two workers, four partitions, three trials: one done, one running after a fault, one failed.
+// A small recorded history: two workers, four partitions, three trials: one done, one running after a fault, one
+// failed.
 #include <string>
 
 #include "common/base/hash.h"
@@ -25,12 +26,14 @@ class Recorded {
     run_trial(2, 0.25, 0.75, /*faulty=*/true);
     fail_trial(3);
   }
-  bool live = true;  // false: as read from a stopped service's directory
+  bool live = true;    // false: as read from a stopped service's directory
+  bool served = true;  // false: and no scheduler works on it
   const Core& core() const { return core_; }
   Status status() const { return status_; }
 
-  ApiResponse ask(const std::string& path, std::map<std::string, std::string> query = {}, const std::string& method = "GET") const {
-    const ApiContext context{{kSecond}, {at_}, live, "0.1.0"};
+  ApiResponse ask(const std::string& path, std::map<std::string, std::string> query = {},
+                  const std::string& method = "GET") const {
+    const ApiContext context{{kSecond}, {at_}, live, "0.1.0", served};
     return answer(core_, context, {method, path, std::move(query), "", ""});
   }
 
@@ -67,8 +70,12 @@ class Recorded {
     add(ExperimentCreated{{1}, kSpec, parsed.spec->expanded, "digits", hash_bytes(std::string_view("digits")), ""});
     const double rates[] = {0.1, 0.30000000000000004, 1e-7};
     for (std::uint64_t trial = 1; trial <= 3; ++trial) {
-      add(TrialCreated{{1}, {trial}, {{"training.optimizer.lr", rates[trial - 1]}}, static_cast<std::uint32_t>(trial % kPartitions),
-                       kPartitions, "grid " + std::to_string(trial) + "/3"});
+      add(TrialCreated{{1},
+                       {trial},
+                       {{"training.optimizer.lr", rates[trial - 1]}},
+                       static_cast<std::uint32_t>(trial % kPartitions),
+                       kPartitions,
+                       "grid " + std::to_string(trial) + "/3"});
     }
   }
 
@@ -120,8 +127,13 @@ class Recorded {
       finished.path = visit == 0 ? HopPath::kInitial : HopPath::kStore;
       add(finished);
     }
-    add(TrialEvaluated{{1}, {trial}, kPartitions, accuracy, {{"loss", loss * 200, 200}, {"accuracy", accuracy * 200, 200}},
-                       {{"loss", 200, 400}, {"accuracy", 320, 400}}, state(trial, kPartitions)});
+    add(TrialEvaluated{{1},
+                       {trial},
+                       kPartitions,
+                       accuracy,
+                       {{"loss", loss * 200, 200}, {"accuracy", accuracy * 200, 200}},
+                       {{"loss", 200, 400}, {"accuracy", 320, 400}},
+                       state(trial, kPartitions)});
     add(TrialEnded{{1}, {trial}, TrialState::kCompleted, ""});
   }
 

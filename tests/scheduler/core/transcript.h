@@ -69,7 +69,7 @@ class Transcript {
     } else if (verb == "bye") {
       step(WorkerBye{life(who, words), "asked to stop"});
     } else if (verb == "gone") {
-      step(WorkerGone{life(who, words), "killed by signal 9"});
+      step(WorkerGone{life(who, words), "killed by signal 9", plain.size() > 1 && plain[1] == "for_good"});
     } else if (verb == "stop" || verb == "cancel" || verb == "delete") {
       ControlExperiment event{{++request_},
                               {},

@@ -110,6 +110,37 @@ TEST_CASE("after everything was killed, a restart goes on to the same bits and c
   }
 }
 
+TEST_CASE("what ran on three workers goes on at once on one", "[server][cluster][kill]") {
+  const Bench bench(3, 10'000);
+  const std::string calm = run_to_end(bench, "calm", 1);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(STDERR_FILENO);
+    auto cluster = LocalCluster::start(bench.config("fewer", 3));
+    if (!cluster.ok() || !(*cluster)->submit(example_spec()).ok()) ::_exit(1);
+    for (;;) ::pause();
+  }
+  std::this_thread::sleep_for(800ms);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  const auto cluster = bench.start("fewer", 1);
+  REQUIRE(cluster->submit(example_spec())->resumed);
+  const Instant before = monotonic_now();
+  bool placed = false;
+  while (!placed && monotonic_now() - before < 5 * kSecond) {  // half of what a lost worker is waited for
+    std::this_thread::sleep_for(20ms);
+    Core replayed(CoreConfig{});
+    for (const Record& record : records_of(bench.scratch / "fewer")) REQUIRE(replayed.apply(record).ok());
+    const auto& holders = replayed.state().datasets.at("tiny").holders;
+    placed = std::all_of(holders.begin(), holders.end(), [&](const std::vector<WorkerId>& of_one) {
+      return of_one.size() == 1 && replayed.state().workers[of_one[0].value - 1].name == "w1";
+    });
+  }
+  CHECK(placed);
+  CHECK(wait_state(cluster->service(), "e1", "COMPLETED"));
+  CHECK(export_of(cluster->service(), "e1") == calm);
+}
+
 TEST_CASE("a drain yields inside units, leaves within seconds, and a restart goes on", "[server][cluster]") {
   const Bench bench(2, 20'000);
   const std::string calm = run_to_end(bench, "calm", 1);
