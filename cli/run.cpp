@@ -21,6 +21,8 @@ struct RunOptions {
   CLI::Option* port_given{};
 };
 
+std::string workers_text(unsigned workers) { return fmt::format("{} worker{}", workers, workers == 1 ? "" : "s"); }
+
 // On --port, or on any free one where 8080 is taken and nobody asked for it.
 Result<std::unique_ptr<WebServer>> start_web(const Cli& cli, const RunOptions& options, Service& service) {
   WebConfig config;
@@ -88,9 +90,9 @@ Result<int> follow(const Cli& cli, const RunOptions& options, LocalCluster& clus
     cli.note(fmt::format("going on with {} ({}): {} of {} visits are done", id, text_of(experiment, "name"),
                          count_of(experiment, "visits_done"), count_of(experiment, "visits_planned")));
   } else {
-    cli.note(fmt::format("{} ({}): {} trials, {} visits on {} workers", id, text_of(experiment, "name"),
+    cli.note(fmt::format("{} ({}): {} trials, {} visits on {}", id, text_of(experiment, "name"),
                          count_of(experiment, "trials_planned"), count_of(experiment, "visits_planned"),
-                         options.cluster.workers));
+                         workers_text(options.cluster.workers)));
   }
   const bool live_view = !cli.quiet && isatty(STDERR_FILENO) == 1;
   const std::uint64_t told = submitted.resumed ? count_of(experiment, "seq") : 0;
@@ -122,8 +124,8 @@ Result<int> run(const Cli& cli, RunOptions options) {
   options.cluster.verbose = cli.verbose;
   ASSIGN_OR_RETURN(const auto cluster, LocalCluster::start(options.cluster));
   ASSIGN_OR_RETURN(const auto web, start_web(cli, options, cluster->service()));
-  cli.note(fmt::format("scheduler at http://127.0.0.1:{}, {} workers, state in {}", web->port(),
-                       options.cluster.workers, cli.settings.value("state_dir")));
+  cli.note(fmt::format("scheduler at http://127.0.0.1:{}, {}, state in {}", web->port(),
+                       workers_text(options.cluster.workers), cli.settings.value("state_dir")));
   auto submitted = cluster->submit(spec);
   RETURN_IF_ERROR(submitted.status());
   print_problems(options.file, submitted->problems);

@@ -9,8 +9,12 @@ namespace modelhop {
 std::string number_text(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
+  // As JavaScript and Python's json write them: 0.0001, not 1e-04.
+  const double size = std::abs(value);
+  const bool plain = size == 0 || (size >= 1e-6 && size < 1e21);
   char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value);
+  const auto end =
+      std::to_chars(text, text + sizeof text, value, plain ? std::chars_format::fixed : std::chars_format::scientific);
   return {text, end.ptr};
 }
 

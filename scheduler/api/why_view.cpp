@@ -71,6 +71,7 @@ void say_failures(const ExperimentRow& experiment, const ExperimentProgress& pro
     out.push_back(fmt::format("{} failed: {}", count(trials, "trial", "trials"), reason));
   }
   for (const auto& [fault, times] : progress.faults) {
+    if (fault == to_string(Fault::kInvalidParams)) continue;  // its trial ended with it, as said above
     out.push_back(fmt::format(
         "{} ended without a result ({}); each is run again, until its trial's restarts are used up.",
         count(times, "unit", "units"), fault == to_string(Fault::kNone) ? "its worker or scheduler stopped" : fault));

@@ -87,7 +87,10 @@ TEST_CASE("a state directory has one holder, and the other is told its pid", "[j
     const Status refused = open_journal(scratch.path).status();
     CHECK(refused.code() == Code::kConflict);
     CHECK(refused.message().find("pid " + std::to_string(::getpid())) != std::string::npos);
+    CHECK(journal_held(scratch.path));
   }
+  CHECK_FALSE(journal_held(scratch.path));
+  CHECK_FALSE(journal_held(scratch / "nowhere"));
   CHECK(open_journal(scratch.path).ok());
 }
 

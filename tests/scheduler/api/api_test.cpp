@@ -185,6 +185,15 @@ TEST_CASE("numbers are written shortest and read back as the same double", "[api
   CHECK(number_text(0.1) == "0.1");
   CHECK(number_text(1.0 / 3) == "0.3333333333333333");
   CHECK(number_text(5) == "5");
+  CHECK(number_text(0.0001) == "0.0001");
+  CHECK(number_text(-1e-6) == "-0.000001");
+  CHECK(number_text(1e-7) == "1e-07");
+  CHECK(number_text(123456789012.5) == "123456789012.5");
+  CHECK(number_text(1e20) == "100000000000000000000");
+  CHECK(number_text(1e21) == "1e+21");
+  for (const double value : {1.7976931348623157e308, 0.1 + 0.2, 1.2345678901234567e-6, -9.876543210987654e20}) {
+    CHECK(std::stod(number_text(value)) == value);
+  }
   CHECK(number_text(std::numeric_limits<double>::quiet_NaN()) == "NaN");
   CHECK(number_json(-std::numeric_limits<double>::infinity()) == "-Infinity");
 }
