@@ -27,7 +27,12 @@ struct DecodedState {
 // `expected`: the layout it must have; null = take the file's.
 Result<DecodedState> decode_state(std::span<const std::uint8_t> file, std::shared_ptr<const StateLayout> expected);
 
-// "states/e7/12/0.20-<hash>.safetensors": lineage, completed visits, hash. Unique by content; our own ids only.
-std::string state_blob_name(const StateRef& ref, std::uint32_t partitions);
+// What the names of an experiment's states have in common.
+struct StateNaming {
+  std::uint64_t cluster{};     // State::cluster: two schedulers on one store never share a name
+  std::uint32_t partitions{};  // P
+};
+// "states/c1/e7/12/0.20-<hash>.safetensors": lineage, completed visits, hash. Unique by content; our own ids only.
+std::string state_blob_name(const StateRef& ref, StateNaming naming);
 
 }  // namespace modelhop

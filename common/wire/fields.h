@@ -166,6 +166,7 @@ void fields(A& a, Like<RunUnit> auto& v) {
   a("dataset", v.dataset, kNameBytesMax);
   a("dataset_identity", v.dataset_identity);
   a("partitions", v.partitions);
+  a("cluster", v.cluster);
 }
 template <class A>
 void fields(A& a, Like<YieldUnit> auto& v) {

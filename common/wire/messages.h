@@ -74,6 +74,7 @@ struct RunUnit {
   std::string dataset;
   ContentHash dataset_identity;
   std::uint32_t partitions{};  // P
+  std::uint64_t cluster{};     // names its states in the store
 };
 
 struct YieldUnit {  // stop at the next batch boundary; `keep`: report the state reached, else drop it

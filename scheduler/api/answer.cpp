@@ -181,10 +181,10 @@ ApiResponse export_response(const Call& call, const ExperimentRow& experiment) {
                       jsonl ? ExportFormat::kJsonl : ExportFormat::kCsv)};
 }
 
-ApiResponse experiment_checkpoints(const ExperimentRow& experiment) {
+ApiResponse experiment_checkpoints(const State& state, const ExperimentRow& experiment) {
   Json items = Json::array();
   for (const TrialRow& trial : experiment.trials) {
-    for (const StateRef& ref : trial.stored) items.push_back(checkpoint_json(experiment, trial, ref));
+    for (const StateRef& ref : trial.stored) items.push_back(checkpoint_json(state, experiment, trial, ref));
   }
   return ok({{"items", std::move(items)}, {"next", nullptr}});
 }
@@ -207,7 +207,7 @@ ApiResponse experiment(const Call& call, const std::vector<std::string>& path) {
     if (path[2] == "idle") return ok(idle_view(call.view, *row));
     if (path[2] == "why") return ok(why_view(call.view, *row));
     if (path[2] == "spec") return spec(call, *row);
-    if (path[2] == "checkpoints") return experiment_checkpoints(*row);
+    if (path[2] == "checkpoints") return experiment_checkpoints(call.state(), *row);
     if (path[2] == "export") return export_response(call, *row);
   }
   return no_such("page", call.request.path);
@@ -226,7 +226,7 @@ ApiResponse checkpoint(const Call& call, const std::string& id) {
                ? no_such("trial", id.substr(0, id.rfind('@')))
                : problem(404, "not found", "no checkpoint \"" + id + "\": its state is not in the store (any more)");
   }
-  return ok(checkpoint_json(*row, *owner, *ref));
+  return ok(checkpoint_json(call.state(), *row, *owner, *ref));
 }
 
 ApiResponse workers(const Call& call) {

@@ -5,7 +5,8 @@
 
 namespace modelhop {
 
-Json checkpoint_json(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref) {
+Json checkpoint_json(const State& state, const ExperimentRow& experiment, const TrialRow& trial,
+                     const StateRef& ref) {
   const TrialRow* best = experiment.spec ? best_trial(experiment) : nullptr;
   const Milestone* counted = best == nullptr ? nullptr : counted_milestone(*experiment.spec, *best);
   const Milestone* own = nullptr;
@@ -22,7 +23,7 @@ Json checkpoint_json(const ExperimentRow& experiment, const TrialRow& trial, con
           {"samples", ref.at.samples},
           {"hash", hash_json(ref.hash)},
           {"size_bytes", ref.size_bytes},
-          {"blob", state_blob_name(ref, experiment.partitions)},
+          {"blob", state_blob_name(ref, {state.cluster, experiment.partitions})},
           {"latest", ref.hash == trial.head.hash && ref.lineage == trial.head.lineage},
           {"best", counted != nullptr && best->id == trial.id && counted->state.hash == ref.hash},
           {"value", own == nullptr ? Json(nullptr) : number_json(own->value)}};

@@ -114,7 +114,7 @@ Json trial_view(const ViewContext& context, const ExperimentRow& experiment, con
     }
     before = &lease;
   }
-  for (const StateRef& ref : trial.stored) checkpoints.push_back(checkpoint_json(experiment, trial, ref));
+  for (const StateRef& ref : trial.stored) checkpoints.push_back(checkpoint_json(state, experiment, trial, ref));
   if (experiment.spec) out["recipe"] = Json::parse(recipe_json(*experiment.spec, trial.params), nullptr, false);
   out["milestones"] = std::move(milestones);
   out["units"] = std::move(units);

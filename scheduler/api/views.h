@@ -24,7 +24,7 @@ Json trial_view(const ViewContext& context, const ExperimentRow& experiment, con
 Json metrics_json(const Milestone& milestone);
 Json bar_json(const State& state, const ExperimentRow& experiment, const LeaseRow& lease);
 
-Json checkpoint_json(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref);
+Json checkpoint_json(const State& state, const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref);
 Json worker_json(const ViewContext& context, const WorkerRow& worker);
 Json dataset_json(const State& state, const DatasetRow& dataset);
 

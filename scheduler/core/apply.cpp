@@ -52,6 +52,7 @@ Status Core::Impl::on(const Booted& record, WallMs) {
   REFUSE_IF(record.boot <= state.boot,
             "boot " + std::to_string(record.boot) + " is not above " + std::to_string(state.boot));
   state.boot = record.boot;
+  if (state.cluster == 0) state.cluster = record.boot;
   return {};
 }
 

@@ -92,6 +92,7 @@ RunUnit Core::Impl::run_unit(const ExperimentRow& experiment, const LeaseRow& le
   run.dataset = experiment.dataset;
   run.dataset_identity = experiment.dataset_identity;
   run.partitions = experiment.partitions;
+  run.cluster = state.cluster;
   return run;
 }
 

@@ -212,6 +212,7 @@ std::string Core::Impl::snapshot() const {
     t("seq", state.seq);
     t("at", state.at);
     t("boot", state.boot);
+    t("cluster", state.cluster);
     t("token", state.token);
     t.list("workers", state.workers, [&](const WorkerRow& w) {
       t("id", w.id);

@@ -138,6 +138,7 @@ struct State {
   std::uint64_t seq{};  // of the last record
   WallMs at;            // its time
   std::uint64_t boot{};
+  std::uint64_t cluster{};         // the boot that began this journal: no other journal of the store has it
   Token token;                     // the newest granted
   std::vector<WorkerRow> workers;  // [id - 1]
   std::map<std::string, DatasetRow> datasets;

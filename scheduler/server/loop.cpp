@@ -198,7 +198,8 @@ void Loop::reply_on_loop(const Reply& reply) {
 void Loop::delete_on_loop(const StateRef& state) {
   const State& durable = core_->state();
   if (state.experiment.value == 0 || state.experiment.value > durable.experiments.size()) return;
-  const std::string name = state_blob_name(state, durable.experiments[state.experiment.value - 1].partitions);
+  const std::uint32_t partitions = durable.experiments[state.experiment.value - 1].partitions;
+  const std::string name = state_blob_name(state, {durable.cluster, partitions});
   const bool posted = side_.post([this, state, name] {
     if (const Status status = store_.remove(name); !status.ok()) {
       log_.warn("{}; tried again at the next start", status.message());

@@ -97,9 +97,10 @@ void datasets(const Backends& backends, const std::string& name, Done done) {
 
 void content(const Backends& backends, const std::string& id, Done done) {
   on_loop(backends, done, [backends, id, done](Loop& loop) {
-    const auto [row, owner, found] = find_checkpoint(loop.core_on_loop().state(), id);
+    const State& state = loop.core_on_loop().state();
+    const auto [row, owner, found] = find_checkpoint(state, id);
     if (found == nullptr) return done(problem(404, "not found", "no checkpoint \"" + id + "\" here"));
-    const std::string blob = state_blob_name(*found, row->partitions);
+    const std::string blob = state_blob_name(*found, {state.cluster, row->partitions});
     if (found->size_bytes > kContentBytesMax) {
       return done(problem(413, "too large",
                           id + " is " + std::to_string(found->size_bytes) + " bytes; copy it from the store: " + blob));

@@ -5,7 +5,6 @@
 #include <new>
 
 #include "common/base/check.h"
-#include "common/state/state_file.h"
 
 namespace modelhop {
 namespace {
@@ -21,13 +20,13 @@ bool equal(std::span<const std::uint8_t> file, std::span<const std::span<const s
 }  // namespace
 
 Result<Hop::Fetched> Hop::fetch(const StateRef& parent, const std::shared_ptr<const StateLayout>& layout,
-                                std::uint32_t partitions) {
+                                StateNaming naming) {
   CHECK(static_cast<bool>(parent.hash));
   if (parent.layout != layout->hash) {
     return corrupt("state " + to_string(parent.hash) + ": was made for another recipe: its layout differs");
   }
   if (std::unique_ptr<StateArena> kept = take(parent, *layout)) return Fetched{std::move(kept), HopPath::kStay};
-  const std::string name = state_blob_name(parent, partitions);
+  const std::string name = state_blob_name(parent, naming);
   ASSIGN_OR_RETURN(const std::vector<std::uint8_t> file,
                    store_.read(name, std::min(parent.size_bytes, kStateBytesMax)));
   Result<DecodedState> decoded = decode_state(file, layout);
@@ -38,7 +37,7 @@ Result<Hop::Fetched> Hop::fetch(const StateRef& parent, const std::shared_ptr<co
   return Fetched{std::move(decoded->state), HopPath::kStore};
 }
 
-Result<StateRef> Hop::publish(StateRef named, const StateArena& state, std::uint32_t partitions) {
+Result<StateRef> Hop::publish(StateRef named, const StateArena& state, StateNaming naming) {
   named.at = state.cursor;
   named.layout = state.layout().hash;
   named.hash = state_hash(state);
@@ -46,7 +45,7 @@ Result<StateRef> Hop::publish(StateRef named, const StateArena& state, std::uint
   const std::vector<std::uint8_t> header = encode_state_header(state.layout(), named);
   const std::array<std::span<const std::uint8_t>, 2> pieces = {header, state.bytes()};
   named.size_bytes = header.size() + state.bytes().size();
-  const std::string name = state_blob_name(named, partitions);
+  const std::string name = state_blob_name(named, naming);
   ASSIGN_OR_RETURN(Put put, store_.create(name, pieces));
   if (put == Put::kCreated) return named;
   // Made before, by an attempt that was not counted: the same bytes, unless the disk spoiled them since.

@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/base/unit.h"
 #include "common/state/arena.h"
+#include "common/state/state_file.h"
 #include "common/store/blob_store.h"
 
 namespace modelhop {
@@ -24,10 +25,10 @@ class Hop {
   };
   // REQUIRES: `parent` has a hash. kNotFound: the store lost it. kCorrupt: its bytes are not what the hash says.
   Result<Fetched> fetch(const StateRef& parent, const std::shared_ptr<const StateLayout>& layout,
-                        std::uint32_t partitions);
+                        StateNaming naming);
 
   // Hashes and stores the state. The ref gets its cursor, hash, layout and size. The arena may be used on.
-  Result<StateRef> publish(StateRef named, const StateArena& state, std::uint32_t partitions);
+  Result<StateRef> publish(StateRef named, const StateArena& state, StateNaming naming);
 
   // The arena of a published state, for `stay`. The oldest go where it would be too much.
   void keep(const ContentHash& hash, std::unique_ptr<StateArena> state);

@@ -101,7 +101,7 @@ class UnitRun {
       const Status made = context_.trainer.initialize(*recipe_, *manifest_, parent.trial, *state_);
       if (!made.ok()) return Failure{Stage::kTraining, made};
     } else {
-      Result<Hop::Fetched> fetched = context_.hop.fetch(parent, layout_, run_.partitions);
+      Result<Hop::Fetched> fetched = context_.hop.fetch(parent, layout_, {run_.cluster, run_.partitions});
       if (!fetched.ok()) return Failure{Stage::kState, fetched.status()};
       report_.path = fetched->path;
       state_ = std::move(fetched->state);
@@ -137,7 +137,7 @@ class UnitRun {
   Outcome publish(MemberResult result) {
     StateRef named = unit_.members[0].parent;
     named.experiment = unit_.experiment;
-    Result<StateRef> published = context_.hop.publish(named, *state_, run_.partitions);
+    Result<StateRef> published = context_.hop.publish(named, *state_, {run_.cluster, run_.partitions});
     if (!published.ok()) return Failure{Stage::kState, published.status()};
     result.state = *published;
     context_.hop.keep(published->hash, std::move(state_));

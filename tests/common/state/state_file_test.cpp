@@ -157,7 +157,7 @@ TEST_CASE("a state's blob name tells lineage, completed visits and hash", "[stat
   ref.at.epoch = 2;
   ref.at.visit = 3;
   ref.hash = hash_bytes("x");
-  CHECK(state_blob_name(ref, 4) == "states/e7/12/1.11-" + to_string(ref.hash) + ".safetensors");
+  CHECK(state_blob_name(ref, {3, 4}) == "states/c3/e7/12/1.11-" + to_string(ref.hash) + ".safetensors");
 }
 
 TEST_CASE("Python's safetensors reads a state file", "[state][file][python]") {

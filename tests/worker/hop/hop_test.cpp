@@ -12,7 +12,7 @@ using namespace modelhop;
 
 namespace {
 
-constexpr std::uint32_t kPartitions = 4;
+constexpr StateNaming kNaming{1, 4};
 
 struct Fixture {
   Scratch scratch;
@@ -20,7 +20,7 @@ struct Fixture {
   std::unique_ptr<StateArena> state = std::make_unique<StateArena>(example_state());
   StateRef named{{7}, {12}, 1, {}, {}, {}, 0};
 
-  std::string path(const StateRef& ref) { return store->local_path(state_blob_name(ref, kPartitions)).value(); }
+  std::string path(const StateRef& ref) { return store->local_path(state_blob_name(ref, kNaming)).value(); }
 };
 
 }  // namespace
@@ -28,11 +28,11 @@ struct Fixture {
 TEST_CASE("a published state comes from the store with the same bytes and hash", "[hop]") {
   Fixture f;
   Hop hop(*f.store, 1 << 20);
-  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  const StateRef ref = hop.publish(f.named, *f.state, kNaming).value();
   CHECK(ref.hash == state_hash(*f.state));
   CHECK(ref.at == f.state->cursor);
   CHECK(ref.size_bytes == std::filesystem::file_size(f.path(ref)));
-  auto fetched = std::move(hop.fetch(ref, example_layout(), kPartitions)).value();
+  auto fetched = std::move(hop.fetch(ref, example_layout(), kNaming)).value();
   CHECK(fetched.path == HopPath::kStore);
   CHECK(fetched.state->cursor == f.state->cursor);
   CHECK(state_hash(*fetched.state) == ref.hash);
@@ -41,12 +41,12 @@ TEST_CASE("a published state comes from the store with the same bytes and hash",
 TEST_CASE("a kept state stays, once, and then comes from the store", "[hop]") {
   Fixture f;
   Hop hop(*f.store, 1 << 20);
-  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  const StateRef ref = hop.publish(f.named, *f.state, kNaming).value();
   hop.keep(ref.hash, std::move(f.state));
   CHECK(hop.kept_bytes() > 0);
-  CHECK(std::move(hop.fetch(ref, example_layout(), kPartitions)).value().path == HopPath::kStay);
+  CHECK(std::move(hop.fetch(ref, example_layout(), kNaming)).value().path == HopPath::kStay);
   CHECK(hop.kept_bytes() == 0);
-  CHECK(std::move(hop.fetch(ref, example_layout(), kPartitions)).value().path == HopPath::kStore);
+  CHECK(std::move(hop.fetch(ref, example_layout(), kNaming)).value().path == HopPath::kStore);
 }
 
 TEST_CASE("kept states never hold more than their limit, and the oldest go first", "[hop][limits]") {
@@ -57,13 +57,13 @@ TEST_CASE("kept states never hold more than their limit, and the oldest go first
   for (std::uint32_t i = 0; i < 3; ++i) {
     auto state = std::make_unique<StateArena>(example_state());
     state->cursor.step = 100 + i;
-    refs.push_back(hop.publish(f.named, *state, kPartitions).value());
+    refs.push_back(hop.publish(f.named, *state, kNaming).value());
     hop.keep(refs.back().hash, std::move(state));
     CHECK(hop.kept_bytes() <= 2 * size);
   }
-  CHECK(std::move(hop.fetch(refs[0], example_layout(), kPartitions)).value().path == HopPath::kStore);
-  CHECK(std::move(hop.fetch(refs[1], example_layout(), kPartitions)).value().path == HopPath::kStay);
-  CHECK(std::move(hop.fetch(refs[2], example_layout(), kPartitions)).value().path == HopPath::kStay);
+  CHECK(std::move(hop.fetch(refs[0], example_layout(), kNaming)).value().path == HopPath::kStore);
+  CHECK(std::move(hop.fetch(refs[1], example_layout(), kNaming)).value().path == HopPath::kStay);
+  CHECK(std::move(hop.fetch(refs[2], example_layout(), kNaming)).value().path == HopPath::kStay);
   Hop none(*f.store, size - 1);
   none.keep(refs[0].hash, std::make_unique<StateArena>(example_state()));
   CHECK(none.kept_bytes() == 0);
@@ -72,30 +72,30 @@ TEST_CASE("kept states never hold more than their limit, and the oldest go first
 TEST_CASE("publishing a state again is no error, and mends one that the disk spoiled", "[hop]") {
   Fixture f;
   Hop hop(*f.store, 0);
-  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
-  CHECK(hop.publish(f.named, *f.state, kPartitions).value() == ref);
+  const StateRef ref = hop.publish(f.named, *f.state, kNaming).value();
+  CHECK(hop.publish(f.named, *f.state, kNaming).value() == ref);
   {
     std::fstream file(f.path(ref), std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(-3, std::ios::end);
     file.put('\x55');
   }
-  CHECK(hop.fetch(ref, example_layout(), kPartitions).status().code() == Code::kCorrupt);
-  CHECK(hop.publish(f.named, *f.state, kPartitions).value() == ref);
-  CHECK(hop.fetch(ref, example_layout(), kPartitions).ok());
+  CHECK(hop.fetch(ref, example_layout(), kNaming).status().code() == Code::kCorrupt);
+  CHECK(hop.publish(f.named, *f.state, kNaming).value() == ref);
+  CHECK(hop.fetch(ref, example_layout(), kNaming).ok());
 }
 
 TEST_CASE("a lost, foreign or mistaken state is refused by name", "[hop]") {
   Fixture f;
   Hop hop(*f.store, 0);
-  const StateRef ref = hop.publish(f.named, *f.state, kPartitions).value();
+  const StateRef ref = hop.publish(f.named, *f.state, kNaming).value();
   auto other = std::make_unique<StateArena>(example_state());
   other->cursor.step = 99;
-  const StateRef wrong = hop.publish(f.named, *other, kPartitions).value();
+  const StateRef wrong = hop.publish(f.named, *other, kNaming).value();
   std::filesystem::copy_file(f.path(wrong), f.path(ref), std::filesystem::copy_options::overwrite_existing);
-  CHECK(hop.fetch(ref, example_layout(), kPartitions).status().message().find("holds state") != std::string::npos);
-  REQUIRE(f.store->remove(state_blob_name(ref, kPartitions)).ok());
-  CHECK(hop.fetch(ref, example_layout(), kPartitions).status().code() == Code::kNotFound);
+  CHECK(hop.fetch(ref, example_layout(), kNaming).status().message().find("holds state") != std::string::npos);
+  REQUIRE(f.store->remove(state_blob_name(ref, kNaming)).ok());
+  CHECK(hop.fetch(ref, example_layout(), kNaming).status().code() == Code::kNotFound);
   StateRef elsewhere = ref;
   elsewhere.layout = hash_bytes("another");
-  CHECK(hop.fetch(elsewhere, example_layout(), kPartitions).status().code() == Code::kCorrupt);
+  CHECK(hop.fetch(elsewhere, example_layout(), kNaming).status().code() == Code::kCorrupt);
 }

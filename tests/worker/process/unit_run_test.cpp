@@ -38,6 +38,7 @@ struct Fixture {
     run.dataset = "tiny";
     run.dataset_identity = identity(manifest);
     run.partitions = kPartitions;
+    run.cluster = 1;
     return run;
   }
   UnitReport run(const RunUnit& unit_to_run, Hop& hop) {
@@ -126,7 +127,7 @@ TEST_CASE("what goes wrong is a named fault of that unit", "[process]") {
   unit.lease.unit.partition = {7};
   CHECK(f.run(unit, hop).fault == Fault::kData);
 
-  const std::string path = f.store->local_path(state_blob_name(head, kPartitions)).value();
+  const std::string path = f.store->local_path(state_blob_name(head, {1, kPartitions})).value();
   {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(-1, std::ios::end);
@@ -134,7 +135,7 @@ TEST_CASE("what goes wrong is a named fault of that unit", "[process]") {
   }
   const UnitReport spoiled = f.run(f.unit(head), hop);
   CHECK(spoiled.fault == Fault::kHashMismatch);
-  CHECK(spoiled.detail.find("states/e1/3/") != std::string::npos);
+  CHECK(spoiled.detail.find("states/c1/e1/3/") != std::string::npos);
   CHECK(spoiled.members.empty());
   std::filesystem::remove(path);
   CHECK(f.run(f.unit(head), hop).fault == Fault::kHashMismatch);
