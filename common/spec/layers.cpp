@@ -232,30 +232,30 @@ bool infer_shapes(std::vector<Layer>& layers, const Shape& input, const std::str
   return true;
 }
 
-void check_layers(const std::vector<Layer>& layers, const std::string& pointer, Problems& problems) {
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const Layer& layer = layers[i];
-    const std::string place = pointer + pointer_step(i);
-    const std::string name = std::string(to_string(layer.type)) + ": ";
-    if (layer.type == LayerType::kResidual) check_layers(layer.layers, place + "/layers", problems);
-    if (layer.type == LayerType::kConv2d) {
-      if (layer.out_channels % layer.groups != 0) {
-        problems.error(place + "/groups", name + "groups of " + count_text(layer.groups) +
-                                              " do not divide out_channels " + count_text(layer.out_channels));
-      }
-      if (layer.in_channels % layer.groups != 0) {
-        problems.error(place + "/groups", name + "groups of " + count_text(layer.groups) +
-                                              " do not divide in_channels " + count_text(layer.in_channels));
-      }
+void check_layer(const Layer& layer, const std::string& place, Problems& problems) {
+  const std::string name = std::string(to_string(layer.type)) + ": ";
+  if (layer.type == LayerType::kResidual) {
+    for (std::size_t i = 0; i < layer.layers.size(); ++i) {
+      check_layer(layer.layers[i], place + "/layers" + pointer_step(i), problems);
     }
-    if (layer.type == LayerType::kMaxPool2d || layer.type == LayerType::kAvgPool2d) {
-      for (std::size_t side = 0; side < 2; ++side) {
-        if (layer.padding[side] * 2 <= layer.kernel_size[side]) continue;
-        problems.error(place + "/padding", name + "padding " + count_text(layer.padding[side]) +
-                                               " is more than half of kernel_size " +
-                                               count_text(layer.kernel_size[side]));
-        break;
-      }
+  }
+  if (layer.type == LayerType::kConv2d) {
+    if (layer.out_channels % layer.groups != 0) {
+      problems.error(place + "/groups", name + "groups of " + count_text(layer.groups) +
+                                            " do not divide out_channels " + count_text(layer.out_channels));
+    }
+    if (layer.in_channels % layer.groups != 0) {
+      problems.error(place + "/groups", name + "groups of " + count_text(layer.groups) + " do not divide in_channels " +
+                                            count_text(layer.in_channels));
+    }
+  }
+  if (layer.type == LayerType::kMaxPool2d || layer.type == LayerType::kAvgPool2d) {
+    for (std::size_t side = 0; side < 2; ++side) {
+      if (layer.padding[side] * 2 <= layer.kernel_size[side]) continue;
+      problems.error(place + "/padding", name + "padding " + count_text(layer.padding[side]) +
+                                             " is more than half of kernel_size " +
+                                             count_text(layer.kernel_size[side]));
+      return;
     }
   }
 }

@@ -21,7 +21,7 @@ std::uint64_t elements_of(const Shape& shape);
 // input, with both shapes, and returns false. `pointer` is that of the list of layers.
 bool infer_shapes(std::vector<Layer>& layers, const Shape& input, const std::string& pointer, Problems& problems);
 
-// What is wrong with a layer whatever its input: groups, padding.
-void check_layers(const std::vector<Layer>& layers, const std::string& pointer, Problems& problems);
+// What is wrong with a layer whatever its input: groups, padding. `place` is its pointer.
+void check_layer(const Layer& layer, const std::string& place, Problems& problems);
 
 }  // namespace modelhop

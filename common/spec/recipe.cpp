@@ -21,12 +21,13 @@ std::string dotted(const std::string& pointer) {
 
 Recipe read_recipe(nlohmann::json& document, const Manifest* data, Problems& problems) {
   const Schema& schema = Schema::spec();
-  const std::size_t errors = problems.errors();
   schema.check(document, schema.definition("recipe"), "", {}, problems);
-  if (problems.errors() > errors) return {};
+  const Problems found = problems;
+  std::vector<Layer> layers = check_recipe(
+      document, data, [&](const std::string& place) { return found.clean(place); }, problems);
+  if (problems.errors() > 0) return {};
   Recipe recipe = typed_recipe(document);
-  check_without_data(recipe, document, problems);
-  if (data != nullptr) check_with_data(recipe, *data, problems);
+  recipe.layers = std::move(layers);
   return recipe;
 }
 

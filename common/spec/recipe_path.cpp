@@ -76,6 +76,7 @@ PathTarget find_path(const json& document, const std::string& path, const Schema
   const json* at = &document;
   std::string pointer;
   for (std::size_t i = 0; i < steps.size(); ++i) {
+    out.ends_at = {pointer};
     if (at == nullptr) {
       out.why_not = "leads into " + place(pointer) + ", which the recipe does not have; write it there first";
       return out;
@@ -96,6 +97,7 @@ PathTarget find_path(const json& document, const std::string& path, const Schema
       at = &(*at)[index];
     } else if (at->is_object()) {
       std::vector<std::string> legal;
+      for (const char* key : {"type", "name", "op"}) out.ends_at.push_back(pointer + pointer_step(key));
       for (const json* one : schemas) {
         // The alternatives that a parameter may pick here, if the key that picks is one.
         const std::vector<std::string>* tags = nullptr;
@@ -120,7 +122,10 @@ PathTarget find_path(const json& document, const std::string& path, const Schema
     schemas = std::move(next);
     pointer += pointer_step(steps[i]);
   }
-  if (schemas.empty()) out.why_not = "leads to nothing that a parameter can set";
+  if (schemas.empty()) {
+    out.why_not = "leads to nothing that a parameter can set";
+    out.ends_at = {pointer};
+  }
   out.schemas = std::move(schemas);
   return out;
 }

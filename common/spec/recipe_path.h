@@ -18,6 +18,7 @@ std::string pointer_of_path(const std::string& path);
 struct PathTarget {
   std::vector<const nlohmann::json*> schemas;  // of the key, one for each alternative that has it; empty: no such key
   std::string why_not;                         // then: what is wrong with the path
+  std::vector<std::string> ends_at;            // and the recipe's places that this follows from, as pointers
 
   // The value as the key takes it (3 -> 3.0), or nullopt after reporting at `pointer` why it does not.
   std::optional<Value> take(const nlohmann::json& value, const std::string& pointer, Problems& problems) const;

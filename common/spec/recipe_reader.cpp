@@ -60,6 +60,15 @@ void take_pair(const json& object, const char* key, std::array<std::int64_t, 2>&
   }
 }
 
+std::vector<Layer> read_layers(const json& layers, const std::string& prefix) {
+  std::vector<Layer> out;
+  out.reserve(layers.size());
+  for (std::size_t i = 0; i < layers.size(); ++i) out.push_back(read_layer(layers[i], prefix + std::to_string(i)));
+  return out;
+}
+
+}  // namespace
+
 Layer read_layer(const json& object, const std::string& name) {
   Layer layer;
   CHECK(parse(object.at("type").get<std::string>(), layer.type));
@@ -140,33 +149,20 @@ LrSchedule read_schedule(const json& object) {
   return out;
 }
 
-std::vector<Transform> read_transforms(const json& list) {
-  std::vector<Transform> out;
-  for (const json& object : list) {
-    Transform transform;
-    transform.op = object.at("op") == "scale" ? TransformOp::kScale : TransformOp::kNormalize;
-    take(object, "factor", transform.factor);
-    take(object, "mean", transform.mean);
-    take(object, "std", transform.std);
-    out.push_back(std::move(transform));
-  }
+Transform read_transform(const json& object) {
+  Transform out;
+  out.op = object.at("op") == "scale" ? TransformOp::kScale : TransformOp::kNormalize;
+  take(object, "factor", out.factor);
+  take(object, "mean", out.mean);
+  take(object, "std", out.std);
   return out;
 }
-
-}  // namespace
 
 const char* to_string(MetricName metric) {
   for (const auto& [name, item] : kMetrics) {
     if (item == metric) return name;
   }
   check_failed(__FILE__, __LINE__, "a MetricName has a name");
-}
-
-std::vector<Layer> read_layers(const json& layers, const std::string& prefix) {
-  std::vector<Layer> out;
-  out.reserve(layers.size());
-  for (std::size_t i = 0; i < layers.size(); ++i) out.push_back(read_layer(layers[i], prefix + std::to_string(i)));
-  return out;
 }
 
 Loss read_loss(const json& object) {
@@ -198,7 +194,7 @@ Training read_training(const json& object) {
 Recipe typed_recipe(const json& recipe) {
   Recipe out;
   out.dataset = recipe.at("dataset").at("name").get<std::string>();
-  out.transforms = read_transforms(recipe.at("dataset").at("transform"));
+  for (const json& object : recipe.at("dataset").at("transform")) out.transforms.push_back(read_transform(object));
   out.layers = read_layers(recipe.at("model").at("layers"), "");
   out.training = read_training(recipe.at("training"));
   out.seed = recipe.at("seed").get<std::uint64_t>();

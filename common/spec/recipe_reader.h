@@ -8,25 +8,28 @@
 
 namespace modelhop {
 
-// The typed values of a recipe without shapes. REQUIRES: the schema's definition "recipe" was held against it, filled
-// in its defaults and found no error.
+// The typed values of a recipe, or of a part of it, without shapes. REQUIRES: the schema was held against it, filled in
+// its defaults and found no error.
 Recipe typed_recipe(const nlohmann::json& recipe);
-std::vector<Layer> read_layers(const nlohmann::json& layers, const std::string& prefix);
+Layer read_layer(const nlohmann::json& layer, const std::string& name);
 Training read_training(const nlohmann::json& training);
 Loss read_loss(const nlohmann::json& loss);
+OptimizerSpec read_optimizer(const nlohmann::json& optimizer);
+LrSchedule read_schedule(const nlohmann::json& schedule);
+Transform read_transform(const nlohmann::json& transform);
 
-// What torch or reason refuse whatever the data: nesterov without momentum, milestones out of order, ...
-void check_without_data(const Recipe& recipe, const nlohmann::json& document, Problems& problems);
+// Whether what stands at a place (a JSON pointer) is there, has passed the schema, and is what a trial will have.
+using Usable = std::function<bool(const std::string& place)>;
 
-// Infers every shape and holds the model against the data set: loss against target, metrics, batches.
-void check_with_data(Recipe& recipe, const Manifest& data, Problems& problems);
+// What torch or reason refuse beyond the schema: nesterov without momentum, milestones out of order; and, held against
+// the data set where it is known, shapes, loss, metrics and batches. Each check needs only its own places to be usable,
+// so an error of one section hides none of another. Gives the layers, up to the first that is not usable, with their
+// shapes.
+std::vector<Layer> check_recipe(const nlohmann::json& document, const Manifest* data, const Usable& usable,
+                                Problems& problems);
 
 // All of it: {dataset, model, training, seed}, expanded in place. The result means something only if no error was
-// added. `data` null: without check_with_data.
+// added. `data` null: without what needs it. REQUIRES: `problems` has no error.
 Recipe read_recipe(nlohmann::json& recipe, const Manifest* data, Problems& problems);
-
-// What can be said of a recipe that the schema found errors in: whatever lies in `usable` places (pointers) only.
-void check_parts(const nlohmann::json& document, const Manifest* data, const std::function<bool(const char*)>& usable,
-                 Problems& problems);
 
 }  // namespace modelhop

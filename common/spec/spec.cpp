@@ -20,48 +20,30 @@ using nlohmann::json;
 
 constexpr std::size_t kShownPointerBytesMax = 300;
 
+// As far as it is there.
 json recipe_of(const json& document) {
-  return {{"dataset", document.at("dataset")},
-          {"model", document.at("model")},
-          {"training", document.at("training")},
-          {"seed", document.at("seed")}};
-}
-
-// No parameter changes anything at or inside this place, or replaces what is around it.
-bool is_untouched(const Schema::Given& given, const std::string& place) {
-  return std::none_of(given.begin(), given.end(), [&](const auto& parameter) {
-    return (parameter.first + "/").starts_with(place + "/") || (place + "/").starts_with(parameter.first + "/");
-  });
+  json out = json::object();
+  for (const char* key : {"dataset", "model", "training", "seed"}) {
+    if (const auto found = document.find(key); found != document.end()) out[key] = *found;
+  }
+  return out;
 }
 
 // Reads what the schema has passed, as far as it has. `all`: the data's checks and every branch; a journal's spec has
 // passed them before.
 std::shared_ptr<const Spec> read_spec(json& document, const Schema::Given& given, const Manifest* data, bool all,
                                       Problems& problems) {
-  const bool recipe_is_clean =
-      problems.clean("/dataset") && problems.clean("/model") && problems.clean("/training") && problems.clean("/seed");
-  const bool space_is_clean = problems.clean("/parameters");
   auto spec = std::make_shared<Spec>();
   read_search_keys(document, data, *spec, problems);
-  bool space_is_whole = false;
-  if (space_is_clean) {
-    spec->space = read_space(document, given, spec->algorithm == "grid", problems);
-    space_is_whole = spec->space.size() == document.at("parameters").size() && problems.clean("/parameters");
+  const auto grid = spec->algorithm.empty() ? std::nullopt : std::optional(spec->algorithm == "grid");
+  spec->space = read_space(document, given, grid, problems);
+  if (grid != true) spec->points_to_evaluate = read_points(document, given, spec->space, problems);
+  if (all) {
+    Schema::Given unread = given;
+    for (const Parameter& parameter : spec->space) unread.erase(pointer_of_path(parameter.path));
+    check_branches(recipe_of(document), spec->space, unread, spec->points_to_evaluate, data, problems);
   }
-  if (space_is_whole && problems.clean("/points_to_evaluate")) {
-    spec->points_to_evaluate = read_points(document, given, spec->space, problems);
-  }
-  if (all && recipe_is_clean && space_is_whole) {
-    const bool points = problems.clean("/points_to_evaluate");
-    check_branches(recipe_of(document), spec->space, points ? spec->points_to_evaluate : std::vector<Params>{}, data,
-                   problems);
-  }
-  if (all && !(recipe_is_clean && space_is_whole)) {
-    const Problems before = problems;
-    check_parts(
-        document, data, [&](const char* place) { return before.clean(place) && is_untouched(given, place); }, problems);
-  }
-  if (all && data == nullptr && problems.clean("/dataset")) {
+  if (all && data == nullptr && problems.clean("/dataset/name")) {
     problems.warn("/dataset/name",
                   "data set " + shown(document.at("dataset").at("name")) +
                       " is not known here, so these were not checked: the shapes of the model, loss and "

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
-#include "common/spec/json_reader.h"
 #include "common/spec/recipe_path.h"
 #include "common/spec/recipe_reader.h"
-#include "common/spec/schema.h"
+#include "common/spec/spec_blame.h"
 #include "common/spec/spec_space.h"
 
 namespace modelhop {
@@ -117,58 +115,28 @@ class Branches {
   std::map<std::string, std::size_t> places_;
 };
 
-std::string described(const Params& params) {
-  std::string out;
-  for (const auto& [path, value] : params) {
-    if (out.size() > 300) return out + ", ...";
-    out += (out.empty() ? "with " : ", ") + path + " = " + shown(json_of(value));
-  }
-  return out;
+// Whether one of these parameters changes what is at or inside this place, or replaces what is around it.
+bool is_touched(const Schema::Given& given, const std::string& place) {
+  return std::any_of(given.begin(), given.end(), [&](const auto& parameter) {
+    return (parameter.first + "/").starts_with(place + "/") || (place + "/").starts_with(parameter.first + "/");
+  });
 }
 
-std::string dotted(const std::string& pointer) {
-  std::string out = pointer.substr(pointer.empty() ? 0 : 1);
-  std::replace(out.begin(), out.end(), '/', '.');
-  return out;
-}
-
-// Finds the one parameter value that all failing branches have and no other branch has.
-class Blame {
- public:
-  Blame(const std::vector<Params>& branches, const std::set<std::size_t>& failing)
-      : branches_(branches), failing_(failing) {}
-
-  const std::string* parameter() const {
-    for (const auto& [path, value] : branches_[*failing_.begin()]) {
-      if (is_guilty(path, value)) return &path;
-    }
-    return nullptr;
+// Reads a branch as far as `before` and the parameters that could not be read leave sense in it.
+std::vector<Problem> read_branch(json document, const Schema::Given& unread, const Problems& before,
+                                 const Manifest* data) {
+  const Schema& schema = Schema::spec();
+  Problems own;
+  schema.check(document, schema.definition("recipe"), "", unread, own);
+  Problems out;
+  for (const Problem& problem : own.list()) {
+    if (before.clean(problem.pointer)) out.error(problem.pointer, problem.message);
   }
-
- private:
-  bool is_guilty(const std::string& path, const Value& value) const {
-    for (std::size_t i = 0; i < branches_.size(); ++i) {
-      const auto found = branches_[i].find(path);
-      const bool has = found != branches_[i].end() && found->second == value;
-      if (has != failing_.contains(i)) return false;
-    }
-    return true;
-  }
-
-  const std::vector<Params>& branches_;
-  const std::set<std::size_t>& failing_;
-};
-
-// Where a value stands in the spec: /parameters/<path>/values/2, or the range's end.
-std::string place_of(const Space& space, const std::string& path, const Value& value) {
-  const std::string pointer = "/parameters" + pointer_step(path);
-  for (const Parameter& parameter : space) {
-    if (parameter.path != path) continue;
-    if (parameter.distribution != Distribution::kChoice) return pointer;
-    const auto at = std::find(parameter.values.begin(), parameter.values.end(), value) - parameter.values.begin();
-    return pointer + "/values" + pointer_step(static_cast<std::size_t>(at));
-  }
-  return pointer;
+  const Usable usable = [&](const std::string& place) {
+    return before.clean(place) && own.clean(place) && !is_touched(unread, place);
+  };
+  check_recipe(document, data, usable, out);
+  return out.list();
 }
 
 }  // namespace
@@ -182,8 +150,9 @@ json recipe_with(const json& recipe, const Space& space, const Params& params) {
   return out;
 }
 
-void check_branches(const json& recipe, const Space& space, const std::vector<Params>& points, const Manifest* data,
-                    Problems& problems) {
+void check_branches(const json& recipe, const Space& space, const Schema::Given& unread,
+                    const std::vector<Params>& points, const Manifest* data, Problems& problems) {
+  const Problems before = problems;
   const std::size_t budget = std::max<std::size_t>(1, kValuesReadMax / count_values(recipe));
   const Branches source(space);
   std::vector<Params> branches = source.combinations(std::min(kCombinationsMax, budget));
@@ -196,30 +165,16 @@ void check_branches(const json& recipe, const Space& space, const std::vector<Pa
                     "has more values than could be tried; a trial whose values do not fit will end as INVALID");
     }
   }
-  const std::size_t room = budget - std::min(budget, branches.size());
+  const std::size_t own = branches.size();
+  const std::size_t room = budget - std::min(budget, own);
   branches.insert(branches.end(), points.begin(),
                   points.begin() + static_cast<std::ptrdiff_t>(std::min(points.size(), room)));
-
-  std::map<std::pair<std::string, std::string>, std::set<std::size_t>> errors;  // (pointer, message) -> branches
-  for (std::size_t i = 0; i < branches.size() && errors.size() < 100; ++i) {
-    Problems own;
-    json document = recipe_with(recipe, space, branches[i]);
-    read_recipe(document, data, own);
-    for (const Problem& problem : own.list()) errors[{problem.pointer, problem.message}].insert(i);
+  Findings findings(space, branches, own);
+  for (const Params& params : branches) {
+    if (findings.full()) break;
+    findings.add(read_branch(recipe_with(recipe, space, params), unread, before, data));
   }
-  for (const auto& [error, failing] : errors) {
-    const auto& [pointer, message] = error;
-    const Params& first = branches[*failing.begin()];
-    if (failing.size() == branches.size()) {
-      problems.error(pointer, message);
-    } else if (const std::string* path = Blame(branches, failing).parameter()) {
-      problems.error(
-          place_of(space, *path, first.at(*path)),
-          "with " + *path + " = " + shown(json_of(first.at(*path))) + ", " + dotted(pointer) + " " + message);
-    } else {
-      problems.error("/parameters", described(first) + ": " + dotted(pointer) + " " + message);
-    }
-  }
+  findings.report(problems);
 }
 
 }  // namespace modelhop

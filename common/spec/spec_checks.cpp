@@ -18,19 +18,19 @@ const std::vector<std::string> kKnownMetrics = {"loss", "accuracy", "top5_accura
 
 bool is_accuracy(const std::string& metric) { return metric.ends_with("accuracy"); }
 
-// Names of what training computes: loss, and training.metrics.
-std::vector<std::string> computed(const json& document) {
+// Names of what training computes: loss, and training.metrics. Where that list has an error, it may mean any.
+std::vector<std::string> computed(const json& document, const Problems& found) {
+  if (!found.clean("/training/metrics")) return kKnownMetrics;
   std::vector<std::string> out = {"loss"};
   for (const json& metric : document.at("training").at("metrics")) out.push_back(metric.at("name").get<std::string>());
   return out;
 }
 
 // Reports a metric (val_accuracy) that this experiment does not compute.
-void check_metric(const std::string& name, const json& document, const Manifest* data, const std::string& pointer,
-                  Problems& problems) {
+void check_metric(const std::string& name, const std::vector<std::string>& has, const Manifest* data,
+                  const std::string& pointer, Problems& problems) {
   const bool val = name.starts_with("val_"), train = name.starts_with("train_");
   const std::string bare = val ? name.substr(4) : (train ? name.substr(6) : name);
-  const std::vector<std::string> has = computed(document);
   std::vector<std::string> legal;
   for (const char* prefix : {"val_", "train_"}) {
     for (const std::string& one : has) legal.push_back(prefix + one);
@@ -61,10 +61,7 @@ std::uint64_t duration_at(const json& object, const char* key) {
   return out;
 }
 
-void read_metric(json& document, const Manifest* data, Spec& spec, Problems& problems) {
-  json& metric = document.at("metric");
-  spec.metric = metric.at("name").get<std::string>();
-  check_metric(spec.metric, document, data, "/metric/name", problems);
+void read_goal(json& metric, Spec& spec, Problems& problems) {
   const char* natural = is_accuracy(spec.metric) ? "maximize" : "minimize";
   if (!metric.contains("goal")) metric["goal"] = natural;
   spec.maximize = metric.at("goal") == "maximize";
@@ -75,7 +72,8 @@ void read_metric(json& document, const Manifest* data, Spec& spec, Problems& pro
   spec.metric_scope = metric.at("scope") == "best" ? MetricScope::kBest : MetricScope::kLast;
 }
 
-void read_stop(const json& document, const Manifest* data, Spec& spec, Problems& problems) {
+void read_stop(const json& document, const std::vector<std::string>& has, const Manifest* data, Spec& spec,
+               Problems& problems) {
   const auto stop = document.find("stop");
   if (stop == document.end() || !stop->is_object()) return;
   if (stop->empty()) problems.error("/stop", "is empty; give a metric and its value, or patience, or leave it out");
@@ -90,7 +88,7 @@ void read_stop(const json& document, const Manifest* data, Spec& spec, Problems&
         problems.error("/stop" + pointer_step(key), "is unknown; did you mean \"patience\"?");
         continue;
       }
-      check_metric(key, document, data, "/stop" + pointer_step(key), problems);
+      check_metric(key, has, data, "/stop" + pointer_step(key), problems);
       rule.metric = key;
       rule.threshold = value.get<double>();
       rule.metric_maximize = key == spec.metric ? spec.maximize : is_accuracy(key);
@@ -99,19 +97,20 @@ void read_stop(const json& document, const Manifest* data, Spec& spec, Problems&
   }
 }
 
-void read_algorithm(const json& document, Spec& spec, Problems& problems) {
+void read_algorithm(const json& document, Spec& spec, const Problems& found, Problems& problems) {
   json options = document.at("algorithm");
   spec.algorithm = options.at("name").get<std::string>();
   options.erase("name");
   spec.algorithm_options = canonical_text(options);
-  const std::size_t points = document.at("points_to_evaluate").size();
+  const auto list = document.find("points_to_evaluate");
+  const std::size_t points = list != document.end() && list->is_array() ? list->size() : 0;
   if (spec.algorithm == "grid" && points > 0) {
     problems.error("/points_to_evaluate", "is for algorithm random: a grid trains its own points; leave it out");
   }
-  if (spec.algorithm == "random" && !spec.max_trials && !spec.time_budget_ms) {
+  if (spec.algorithm == "random" && !document.contains("max_trials") && !document.contains("time_budget")) {
     problems.error("/max_trials", "is missing: random draws for ever; give max_trials or time_budget");
   }
-  if (spec.max_trials && points > *spec.max_trials) {
+  if (found.clean("/max_trials") && spec.max_trials && points > *spec.max_trials) {
     problems.error("/points_to_evaluate",
                    "has " + std::to_string(points) + " points, but max_trials is " + std::to_string(*spec.max_trials));
   }
@@ -154,18 +153,21 @@ void read_plain_keys(const json& document, Spec& spec) {
 }  // namespace
 
 void read_search_keys(json& document, const Manifest* data, Spec& spec, Problems& problems) {
-  const auto clean = [&, found = problems](std::initializer_list<const char*> places) {
-    return std::all_of(places.begin(), places.end(), [&](const char* place) { return found.clean(place); });
-  };
+  const Problems found = problems;
+  const std::vector<std::string> has = computed(document, found);
   if (problems.errors() == 0) read_plain_keys(document, spec);
-  if (clean({"/max_trials"})) spec.max_trials = number_at(document, "max_trials");
-  if (clean({"/time_budget"}) && document.contains("time_budget"))
+  if (found.clean("/max_trials")) spec.max_trials = number_at(document, "max_trials");
+  if (found.clean("/time_budget") && document.contains("time_budget")) {
     spec.time_budget_ms = duration_at(document, "time_budget");
-  if (clean({"/metric", "/training/metrics"})) read_metric(document, data, spec, problems);
-  if (clean({"/training/metrics"})) read_stop(document, data, spec, problems);
-  if (clean({"/algorithm", "/points_to_evaluate", "/max_trials", "/time_budget"}))
-    read_algorithm(document, spec, problems);
-  if (clean({"/execution", "/time_budget"})) read_execution(document, spec, problems);
+  }
+  if (found.clean("/metric/name")) {
+    spec.metric = document.at("metric").at("name").get<std::string>();
+    check_metric(spec.metric, has, data, "/metric/name", problems);
+  }
+  if (found.clean("/metric")) read_goal(document.at("metric"), spec, problems);
+  read_stop(document, has, data, spec, problems);
+  if (found.clean("/algorithm")) read_algorithm(document, spec, found, problems);
+  if (found.clean("/execution") && found.clean("/time_budget")) read_execution(document, spec, problems);
 }
 
 }  // namespace modelhop

@@ -1,229 +1,18 @@
 #include "common/spec/spec_space.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <limits>
 #include <map>
 
 #include "common/base/limits.h"
 #include "common/spec/json_reader.h"
-#include "common/spec/json_text.h"
 #include "common/spec/recipe_path.h"
+#include "common/spec/spec_parameter.h"
 #include "common/spec/suggest.h"
 
 namespace modelhop {
 namespace {
 
 using nlohmann::json;
-
-// What each distribution is given. Order: enum Distribution.
-struct DistributionRow {
-  const char* name;
-  const char* required[3];
-  bool count;    // a grid can take points of it
-  bool integer;  // draws whole numbers
-  bool log;
-};
-constexpr std::array<DistributionRow, 10> kDistributions = {{
-    {"choice", {"values", nullptr, nullptr}, false, false, false},
-    {"uniform", {"low", "high", nullptr}, true, false, false},
-    {"loguniform", {"low", "high", nullptr}, true, false, true},
-    {"quniform", {"low", "high", "step"}, true, false, false},
-    {"qloguniform", {"low", "high", "step"}, true, false, true},
-    {"randint", {"low", "high", nullptr}, true, true, false},
-    {"lograndint", {"low", "high", nullptr}, true, true, true},
-    {"qrandint", {"low", "high", "step"}, true, true, false},
-    {"normal", {"mu", "sigma", nullptr}, false, false, false},
-    {"lognormal", {"mu", "sigma", nullptr}, false, false, false},
-}};
-
-constexpr double kStepsMax = 9007199254740992.0;  // 2^53: steps of a range are counted in whole doubles
-
-bool is_normal(Distribution distribution) {
-  return distribution == Distribution::kNormal || distribution == Distribution::kLogNormal;
-}
-
-bool is_quantized(Distribution distribution) {
-  return distribution == Distribution::kQUniform || distribution == Distribution::kQLogUniform ||
-         distribution == Distribution::kQRandInt;
-}
-
-bool is_whole(double value) { return std::nearbyint(value) == value && std::fabs(value) <= kStepsMax; }
-
-// Reads one parameter. The object has passed the schema, so types are right; which keys belong together is seen here.
-class ParameterReader {
- public:
-  ParameterReader(const std::string& path, json& object, const PathTarget& target, bool grid, Problems& problems)
-      : path_(path),
-        object_(object),
-        target_(target),
-        grid_(grid),
-        problems_(problems),
-        pointer_("/parameters" + pointer_step(path)) {}
-
-  Parameter read() {
-    out_.path = path_;
-    const std::string& name = object_.at("distribution").get_ref<const std::string&>();
-    for (std::size_t i = 0; i < kDistributions.size(); ++i) {
-      if (name == kDistributions[i].name) out_.distribution = static_cast<Distribution>(i);
-    }
-    row_ = &kDistributions[static_cast<std::size_t>(out_.distribution)];
-    const std::size_t errors = problems_.errors();
-    check_keys();
-    if (problems_.errors() > errors) return out_;
-    if (out_.distribution == Distribution::kChoice) {
-      read_values();
-    } else {
-      read_range();
-    }
-    if (grid_) check_grid();
-    return out_;
-  }
-
- private:
-  void error(const char* key, const std::string& message) { problems_.error(pointer_ + "/" + key, message); }
-
-  void check_keys() {
-    if (out_.distribution == Distribution::kChoice && !object_.contains("values")) {
-      problems_.error(pointer_,
-                      "has neither values nor a distribution; give values, or a distribution such as uniform "
-                      "with low and high");
-      return;
-    }
-    for (const char* key : row_->required) {
-      if (key != nullptr && !object_.contains(key)) error(key, std::string("is missing: ") + row_->name + " needs it");
-    }
-    for (const char* key : {"values", "low", "high", "step", "mu", "sigma"}) {
-      const bool required = std::any_of(std::begin(row_->required), std::end(row_->required),
-                                        [&](const char* one) { return one != nullptr && std::string(one) == key; });
-      const bool cut = is_normal(out_.distribution) && (std::string(key) == "low" || std::string(key) == "high");
-      if (!required && !cut && object_.contains(key)) {
-        error(key, std::string("does not belong to ") + row_->name + "; leave it out");
-      }
-    }
-    if (object_.contains("count") && !row_->count) error("count", std::string("does not belong to ") + row_->name);
-    if (object_.contains("count") && !grid_) error("count", "is for algorithm grid; leave it out");
-  }
-
-  void read_values() {
-    json& values = object_.at("values");
-    std::map<std::string, std::size_t> seen;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const std::string place = pointer_ + "/values" + pointer_step(i);
-      const auto value = target_.take(values[i], place, problems_);
-      if (!value) continue;
-      values[i] = json_of(*value);
-      const auto [first, added] = seen.emplace(to_json_text(*value), i);
-      if (!added)
-        problems_.error(place,
-                        shown(values[i]) + " is there twice; it is entry " + std::to_string(first->second) + " too");
-      out_.values.push_back(*value);
-    }
-  }
-
-  // A bound, held against what the key takes. `fallback` where it is not given.
-  double bound(const char* key, double fallback) {
-    if (!object_.contains(key)) return fallback;
-    target_.take(object_.at(key), pointer_ + "/" + key, problems_);
-    return object_.at(key).get<double>();
-  }
-
-  void need_whole(const char* key) {
-    if (!object_.contains(key) || is_whole(object_.at(key).get<double>())) return;
-    error(key, "must be a whole number, got " + shown(object_.at(key)));
-  }
-
-  void read_range() {
-    if (!target_.number()) {
-      problems_.error(pointer_ + "/distribution", std::string(row_->name) + " draws numbers, which " + shown(path_) +
-                                                      " does not take; give values");
-      return;
-    }
-    out_.integer = target_.integer();
-    if (out_.integer && !row_->integer && !is_quantized(out_.distribution)) {
-      problems_.error(pointer_ + "/distribution",
-                      std::string(row_->name) + " draws fractions, and " + shown(path_) +
-                          " takes whole numbers; take " +
-                          (row_->log ? "lograndint or qloguniform" : "randint or qrandint"));
-      return;
-    }
-    if (is_normal(out_.distribution)) return read_normal();
-    const std::size_t errors = problems_.errors();
-    out_.low = bound("low", 0);
-    out_.high = bound("high", 0);
-    out_.step = object_.contains("step") ? object_.at("step").get<double>() : 0;
-    if (object_.contains("count")) out_.count = object_.at("count").get<std::uint64_t>();
-    if (row_->integer && !out_.integer) {  // an integer key has refused them already
-      need_whole("low");
-      need_whole("high");
-    }
-    if (row_->integer || out_.integer) need_whole("step");
-    if (problems_.errors() > errors) return;
-    if (out_.low >= out_.high) {
-      error("low", "must be below high, " + shown(object_.at("high")) + "; got " + shown(object_.at("low")));
-    } else if (!std::isfinite(out_.high - out_.low)) {
-      error("high", "is too far from low");
-    } else if (is_quantized(out_.distribution) && out_.step > out_.high - out_.low) {
-      error("step", "is larger than the range from low to high");
-    } else if ((is_quantized(out_.distribution) && (out_.high - out_.low) / out_.step > kStepsMax) ||
-               (row_->integer && out_.high - out_.low > kStepsMax)) {
-      error("step", "makes more than 2^53 values of the range");
-    }
-    if (row_->log && out_.low <= 0) {
-      error("low", std::string(row_->name) + " needs a bound above 0, got " + shown(object_.at("low")) +
-                       (row_->integer ? "; try 1" : "; try 1e-5"));
-    }
-  }
-
-  void read_normal() {
-    out_.mu = object_.at("mu").get<double>();
-    out_.sigma = object_.at("sigma").get<double>();
-    const auto [least, most] = limits_of_key();
-    out_.low = bound("low", least);
-    out_.high = bound("high", most);
-    if (out_.low >= out_.high) return error("low", "must be below high");
-    const double middle = out_.distribution == Distribution::kLogNormal ? std::exp(out_.mu) : out_.mu;
-    if (middle < out_.low || middle > out_.high) {
-      error("mu", "puts the middle of the distribution, " + double_text(middle) + ", outside of what is allowed (" +
-                      (std::isfinite(out_.low) ? double_text(out_.low) : "-inf") + " to " +
-                      (std::isfinite(out_.high) ? double_text(out_.high) : "inf") + ")");
-    }
-  }
-
-  // A normal draw has no bounds of its own: it is cut to what the key allows.
-  std::pair<double, double> limits_of_key() const {
-    double least = -std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::infinity();
-    for (const json* one : target_.schemas) {
-      const json& schema = Schema::spec().resolve(*one);
-      if (schema.contains("minimum")) least = std::max(least, schema.at("minimum").get<double>());
-      if (schema.contains("maximum")) most = std::min(most, schema.at("maximum").get<double>());
-      if (schema.contains("exclusiveMinimum")) {
-        least = std::max(least, std::nextafter(schema.at("exclusiveMinimum").get<double>(), most));
-      }
-      if (schema.contains("exclusiveMaximum")) {
-        most = std::min(most, std::nextafter(schema.at("exclusiveMaximum").get<double>(), least));
-      }
-    }
-    return {least, most};
-  }
-
-  void check_grid() {
-    if (out_.distribution == Distribution::kChoice || out_.count > 0) return;
-    problems_.error(pointer_, is_normal(out_.distribution)
-                                  ? std::string("a grid cannot cross ") + row_->name + "; give values"
-                                  : std::string("a grid needs values, or count: how many points of the range"));
-  }
-
-  const std::string& path_;
-  json& object_;
-  const PathTarget& target_;
-  const bool grid_;
-  Problems& problems_;
-  const std::string pointer_;
-  const DistributionRow* row_ = nullptr;
-  Parameter out_;
-};
 
 // Fills in `when` of a parameter whose object has one.
 void read_when(Parameter& parameter, json& objects, const std::map<std::string, Parameter>& known,
@@ -250,10 +39,7 @@ void read_when(Parameter& parameter, json& objects, const std::map<std::string, 
     const auto found = known.find(path);
     if (found == known.end()) continue;  // it is wrong itself, which is told at its place
     const Parameter& other = found->second;
-    const bool exact = other.distribution == Distribution::kChoice || other.integer ||
-                       is_quantized(other.distribution) ||
-                       kDistributions[static_cast<std::size_t>(other.distribution)].integer;
-    if (!exact) {
+    if (!has_exact_values(other)) {
       problems.error(place,
                      "is drawn from a range of fractions, so it hardly ever equals a value; depend on a parameter "
                      "with values");
@@ -318,8 +104,8 @@ Space ordered(std::map<std::string, Parameter> parameters, Problems& problems) {
   return out;
 }
 
-void check_prefixes(const std::map<std::string, Parameter>& parameters, Problems& problems) {
-  for (const auto& [path, ignored] : parameters) {
+void check_prefixes(const json& parameters, Problems& problems) {
+  for (const auto& [path, ignored] : parameters.items()) {
     for (std::size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
       if (parameters.contains(path.substr(0, dot))) {
         problems.error("/parameters" + pointer_step(path), "lies inside of " + shown(path.substr(0, dot)) +
@@ -327,6 +113,16 @@ void check_prefixes(const std::map<std::string, Parameter>& parameters, Problems
       }
     }
   }
+}
+
+// Every parameter that the object's `when` names is in the space.
+bool depends_on_known(const json& object, const Space& space) {
+  const auto when = object.find("when");
+  if (when == object.end()) return true;
+  return std::all_of(when->items().begin(), when->items().end(), [&](const auto& condition) {
+    return std::any_of(space.begin(), space.end(),
+                       [&](const Parameter& parameter) { return parameter.path == condition.key(); });
+  });
 }
 
 }  // namespace
@@ -347,47 +143,38 @@ Schema::Given given_by_parameters(const json& document) {
   return out;
 }
 
-Space read_space(json& document, const Schema::Given& given, bool grid, Problems& problems) {
-  json& objects = document.at("parameters");
-  const Problems recipe = problems;
+Space read_space(json& document, const Schema::Given& given, std::optional<bool> grid, Problems& problems) {
+  const auto found = document.find("parameters");
+  if (found == document.end() || !found->is_object() || found->size() > kParametersMax) return {};
+  json& objects = *found;
+  const Problems schema = problems;
+  const auto place_of = [](const std::string& path) { return "/parameters" + pointer_step(path); };
   std::map<std::string, Parameter> parameters;
   std::map<std::string, PathTarget> targets;
   for (auto& [path, object] : objects.items()) {
     const auto [target, ignored] = targets.emplace(path, find_path(document, path, given));
     if (target->second.schemas.empty()) {
-      // Where the recipe itself is wrong there, a path may lead nowhere for that reason.
-      const std::size_t dot = path.find('.');
-      if (!recipe.clean("/" + path.substr(0, dot))) continue;
-      problems.error("/parameters" + pointer_step(path), target->second.why_not);
+      // Where the recipe itself is wrong, a path may lead nowhere for that reason.
+      const auto& ends = target->second.ends_at;
+      const bool sure =
+          std::all_of(ends.begin(), ends.end(), [&](const std::string& at) { return schema.clean_around(at); });
+      if (sure) problems.error(place_of(path), target->second.why_not);
       continue;
     }
-    const std::size_t errors = problems.errors();
-    Parameter parameter = ParameterReader(target->first, object, target->second, grid, problems).read();
-    if (problems.errors() == errors) parameters.emplace(path, std::move(parameter));
+    if (!schema.clean(place_of(path))) continue;
+    auto parameter = read_parameter(path, object, target->second, grid, problems);
+    if (parameter) parameters.emplace(path, std::move(*parameter));
   }
   const std::map<std::string, Parameter> known = parameters;
   for (auto& [path, parameter] : parameters) read_when(parameter, objects, known, targets, problems);
-  check_prefixes(parameters, problems);
-  return ordered(std::move(parameters), problems);
-}
-
-bool is_possible(const Parameter& parameter, const Value& value) {
-  if (parameter.distribution == Distribution::kChoice) {
-    return std::find(parameter.values.begin(), parameter.values.end(), value) != parameter.values.end();
+  check_prefixes(objects, problems);
+  Space out;
+  for (Parameter& parameter : ordered(std::move(parameters), problems)) {
+    if (problems.clean(place_of(parameter.path)) && depends_on_known(objects.at(parameter.path), out)) {
+      out.push_back(std::move(parameter));
+    }
   }
-  double number = 0;
-  if (const std::int64_t* whole = std::get_if<std::int64_t>(&value)) {
-    number = static_cast<double>(*whole);
-  } else if (const double* fraction = std::get_if<double>(&value)) {
-    number = *fraction;
-  } else {
-    return false;
-  }
-  if (number < parameter.low || number > parameter.high) return false;
-  if (kDistributions[static_cast<std::size_t>(parameter.distribution)].integer && !is_whole(number)) return false;
-  if (!is_quantized(parameter.distribution)) return true;
-  const double steps = (number - parameter.low) / parameter.step;
-  return std::fabs(steps - std::nearbyint(steps)) < 1e-6;
+  return out;
 }
 
 bool holds(const Parameter& parameter, const Params& params) {
@@ -400,25 +187,33 @@ bool holds(const Parameter& parameter, const Params& params) {
 
 std::vector<Params> read_points(json& document, const Schema::Given& given, const Space& space, Problems& problems) {
   std::vector<Params> out;
-  json& points = document.at("points_to_evaluate");
+  const auto points = document.find("points_to_evaluate");
+  if (points == document.end() || !points->is_array()) return out;
+  const json none = json::object();
+  const auto parameters = document.find("parameters");
+  const json& objects = parameters == document.end() || !parameters->is_object() ? none : *parameters;
   std::vector<std::string> paths;
+  for (const auto& [path, ignored] : objects.items()) paths.push_back(path);
   std::map<std::string, PathTarget> targets;
   for (const Parameter& parameter : space) {
-    paths.push_back(parameter.path);
     targets.emplace(parameter.path, find_path(document, parameter.path, given));
   }
-  for (std::size_t i = 0; i < points.size() && !problems.full(); ++i) {
+  const Problems schema = problems;
+  for (std::size_t i = 0; i < points->size() && !problems.full(); ++i) {
+    json& point = (*points)[i];
     const std::string pointer = "/points_to_evaluate" + pointer_step(i);
-    for (const auto& [path, ignored] : points[i].items()) {
-      if (!targets.contains(path))
+    if (!schema.clean_inside(pointer)) continue;
+    const std::size_t errors = problems.errors();
+    for (const auto& [path, ignored] : point.items()) {
+      if (!objects.contains(path))
         problems.error(pointer + pointer_step(path), "is no parameter" + suggestion(path, paths));
     }
     Params params;
     for (const Parameter& parameter : space) {
       const std::string place = pointer + pointer_step(parameter.path);
-      const auto found = points[i].find(parameter.path);
+      const auto found = point.find(parameter.path);
       const bool active = holds(parameter, params);
-      if (found == points[i].end()) {
+      if (found == point.end()) {
         if (active) problems.error(place, "is missing: a point needs a value for every active parameter");
         continue;
       }
@@ -432,7 +227,7 @@ std::vector<Params> read_points(json& document, const Schema::Given& given, cons
       if (!is_possible(parameter, *value)) problems.error(place, shown(*found) + " is not in the parameter's space");
       params[parameter.path] = *value;
     }
-    out.push_back(std::move(params));
+    if (problems.errors() == errors) out.push_back(std::move(params));
   }
   return out;
 }

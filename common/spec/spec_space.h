@@ -1,6 +1,8 @@
 #pragma once
 // The search space of a spec: from the checked JSON of "parameters" to a Space, and back in canonical form.
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
 
 #include "common/spec/params.h"
 #include "common/spec/problems.h"
@@ -12,16 +14,14 @@ namespace modelhop {
 // texts.
 Schema::Given given_by_parameters(const nlohmann::json& document);
 
-// Reads "parameters" of a document that the schema has passed, reports what is wrong, and writes values and bounds back
-// as the recipe's keys take them. `grid`: every parameter needs points.
-Space read_space(nlohmann::json& document, const Schema::Given& given, bool grid, Problems& problems);
+// Reads "parameters", reports what is wrong, and writes values and bounds back as the recipe's keys take them. Gives
+// those without an error, which depend on none that has one: all of them, if there is no error. `grid`: whether every
+// parameter needs points; unknown: that is not asked.
+Space read_space(nlohmann::json& document, const Schema::Given& given, std::optional<bool> grid, Problems& problems);
 
-// Reads "points_to_evaluate" the same way. REQUIRES: `space` was read without an error.
+// Reads "points_to_evaluate" the same way: the values of `space`'s parameters, of the points without an error.
 std::vector<Params> read_points(nlohmann::json& document, const Schema::Given& given, const Space& space,
                                 Problems& problems);
-
-// Whether a parameter may have this value.
-bool is_possible(const Parameter& parameter, const Value& value);
 
 // Whether a parameter's `when` holds.
 bool holds(const Parameter& parameter, const Params& params);

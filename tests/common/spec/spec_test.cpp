@@ -1,14 +1,18 @@
 #include "common/spec/spec.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <sstream>
 
 #include "common/base/hash.h"
 #include "common/base/limits.h"
 #include "common/base/rng.h"
+#include "common/spec/problems.h"
 
 using namespace modelhop;
 using nlohmann::json;
@@ -169,6 +173,7 @@ TEST_CASE("without its data set a spec is checked as far as can be, with a warni
 }
 
 // Each bad/NAME.json has its messages in bad/NAME.txt, all of them and in this order, as the command line prints them.
+// MODELHOP_REWRITE=1 writes them anew, to be read as a diff.
 TEST_CASE("every bad spec is refused with exactly its messages", "[spec][bad]") {
   int specs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(MODELHOP_SOURCE_DIR "/tests/common/spec/bad")) {
@@ -184,7 +189,10 @@ TEST_CASE("every bad spec is refused with exactly its messages", "[spec][bad]") 
     INFO(name);
     CHECK(parsed.spec == nullptr);
     auto expected = entry.path();
-    CHECK(format_problems("spec.json", parsed.problems) == read_file(expected.replace_extension(".txt")));
+    expected.replace_extension(".txt");
+    const std::string messages = format_problems("spec.json", parsed.problems);
+    if (std::getenv("MODELHOP_REWRITE") != nullptr) std::ofstream(expected, std::ios::binary) << messages;
+    CHECK(messages == read_file(expected));
   }
   CHECK(specs >= 60);
 }
@@ -239,7 +247,118 @@ TEST_CASE("a spec at its limits is read, and one over each limit is refused", "[
 TEST_CASE("a hostile spec with a thousand errors reports a bounded number of them", "[spec][limits]") {
   json spec = grid_spec();
   for (int i = 0; i < 1000; ++i) spec["unknown" + std::to_string(i)] = i;
-  CHECK(parse_spec(spec.dump(), &kData).problems.size() == 100);
+  CHECK(parse_spec(spec.dump(), &kData).problems.size() == kProblemsMax);
+  spec = grid_spec();
+  for (std::size_t i = 0; i < kProblemsMax; ++i) spec["unknown" + std::to_string(i)] = i;
+  CHECK(parse_spec(spec.dump(), &kData).problems.size() == kProblemsMax);
+  spec.erase("unknown0");
+  CHECK(parse_spec(spec.dump(), &kData).problems.size() == kProblemsMax - 1);
+}
+
+TEST_CASE("a clash of many values is told once for each pair of parameters, a bad value once for each", "[spec]") {
+  json spec = grid_spec();
+  spec["model"]["layers"] = {{{"type", "conv2d"}, {"out_channels", 4}, {"kernel_size", 3}},
+                             {{"type", "max_pool2d"}, {"kernel_size", 2}},
+                             {{"type", "flatten"}},
+                             {{"type", "linear"}, {"out_features", 10}}};
+  std::vector<int> kernels(15), pools(16);
+  std::iota(kernels.begin(), kernels.end(), 1);
+  std::iota(pools.begin(), pools.end(), 10);
+  spec["parameters"] = {{"model.layers.0.kernel_size", {{"values", kernels}}},
+                        {"model.layers.1.kernel_size", {{"values", pools}}}};
+  const ParsedSpec clash = parse_spec(spec.dump(), &kData);
+  REQUIRE(clash.problems.size() == 1);
+  CHECK(clash.problems[0].pointer == "/parameters");
+  // A pair fails where the pool is larger than what the kernel leaves, 29 - kernel.
+  std::size_t pairs = 0;
+  for (int kernel : kernels) {
+    pairs += static_cast<std::size_t>(
+        std::count_if(pools.begin(), pools.end(), [&](int pool) { return pool > 29 - kernel; }));
+  }
+  CHECK(clash.problems[0].message.ends_with("(and " + std::to_string(pairs - 1) + " more pairs of these two like it)"));
+  // Values that fail whatever the other parameter is, each at its own place.
+  spec["parameters"]["model.layers.0.kernel_size"]["values"] = {1, 29, 30};
+  spec["parameters"]["model.layers.1.kernel_size"]["values"] = {2, 3};
+  const ParsedSpec alone = parse_spec(spec.dump(), &kData);
+  REQUIRE(alone.problems.size() == 2);
+  CHECK(alone.problems[0].pointer == "/parameters/model.layers.0.kernel_size/values/1");
+  CHECK(alone.problems[1].pointer == "/parameters/model.layers.0.kernel_size/values/2");
+}
+
+// Each fault is put into the others' company, two at a time and all at once: none may hide another.
+TEST_CASE("no error of one section hides an error of another", "[spec]") {
+  const json good = json::parse(R"({"version": 1, "name": "s", "dataset": {"name": "fashion-mnist",
+      "transform": [{"op": "normalize", "mean": [0.3], "std": [0.4]}]},
+    "model": {"layers": [{"type": "conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "relu"},
+      {"type": "max_pool2d", "kernel_size": 2}, {"type": "flatten"}, {"type": "linear", "out_features": 10}]},
+    "training": {"epochs": 2, "batch_size": 64, "loss": "cross_entropy", "metrics": ["accuracy"],
+      "optimizer": {"name": "sgd", "lr": 0.1}},
+    "algorithm": {"name": "random"}, "max_trials": 4, "metric": {"name": "val_accuracy"},
+    "parameters": {"training.optimizer.lr": {"values": [0.1, 0.2]}}})");
+  REQUIRE(problems_of(good).empty());
+  struct Fault {
+    const char* pointer;  // that the message must have
+    std::function<void(json&)> put;
+  };
+  const std::vector<Fault> faults = {
+      {"/dataset/transform/0/mean",
+       [](json& s) {
+         s["dataset"]["transform"][0]["mean"] = {1, 2};
+       }},
+      {"/dataset/transform/1/op",
+       [](json& s) {
+         s["dataset"]["transform"].push_back({{"op", "scael"}});
+       }},
+      {"/model/layers/2/kernel", [](json& s) { s["model"]["layers"][2]["kernel"] = 3; }},
+      {"/model/layers/0/padding",
+       [](json& s) {
+         s["model"]["layers"][0].update({{"kernel_size", 4}, {"padding", "same"}});
+       }},
+      {"/training/batch_size", [](json& s) { s["training"]["batch_size"] = 20'000; }},
+      {"/training/optimizer/nesterov", [](json& s) { s["training"]["optimizer"]["nesterov"] = true; }},
+      {"/training/lr_schedule/warmup",
+       [](json& s) {
+         s["training"]["lr_schedule"] = {{"name", "constant"}, {"warmup", 3}};
+       }},
+      {"/training/metrics/1", [](json& s) { s["training"]["metrics"].push_back("mae"); }},
+      {"/training/precison", [](json& s) { s["training"]["precison"] = "fp32"; }},
+      {"/metric/name", [](json& s) { s["metric"]["name"] = "val_top5_accuracy"; }},
+      {"/algorithm/etaa", [](json& s) { s["algorithm"]["etaa"] = 3; }},
+      {"/max_trials", [](json& s) { s["max_trials"] = 0; }},
+      {"/stop/val_los", [](json& s) { s["stop"]["val_los"] = 1; }},
+      {"/time_budget", [](json& s) { s["time_budget"] = "soon"; }},
+      {"/parameters/model.layers.9.p", [](json& s) { s["parameters"]["model.layers.9.p"]["values"] = {0.5}; }},
+      {"/parameters/model.layers.4.bias/low",
+       [](json& s) {
+         s["parameters"]["model.layers.4.bias"] = {{"values", {true}}, {"low", 1}};
+       }},
+      {"/parameters/training.clip_grad_norm/values/1",
+       [](json& s) {
+         s["parameters"]["training.clip_grad_norm"]["values"] = {1, -1};
+       }},
+      {"/points_to_evaluate/0/x",
+       [](json& s) {
+         s["points_to_evaluate"] = {{{"training.optimizer.lr", 0.1}, {"x", 1}}};
+       }},
+  };
+  const auto check = [&](const std::vector<std::size_t>& which) {
+    json spec = good;
+    for (std::size_t i : which) faults[i].put(spec);
+    const ParsedSpec parsed = parse_spec(spec.dump(), &kData);
+    INFO(format_problems("spec.json", parsed.problems));
+    for (std::size_t i : which) {
+      INFO(faults[i].pointer);
+      CHECK(std::any_of(parsed.problems.begin(), parsed.problems.end(),
+                        [&](const Problem& problem) { return problem.pointer == faults[i].pointer; }));
+    }
+    CHECK(parsed.problems.size() == which.size());
+  };
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < faults.size(); ++i) {
+    all.push_back(i);
+    for (std::size_t j = 0; j < i; ++j) check({j, i});
+  }
+  check(all);
 }
 
 TEST_CASE("problems print without control characters", "[spec]") {
