@@ -36,8 +36,8 @@ Result<Json> find(const Cli& cli, const std::string& id) {
 
 Result<int> show(const Cli& cli, const std::string& id) {
   ASSIGN_OR_RETURN(const Json checkpoint, find(cli, id));
-  if (cli.format() != Format::kTable) {
-    print_items(cli.format(), columns(), {checkpoint});
+  if (cli.format() == Format::kJson) {
+    print_json(checkpoint);
     return kOkExit;
   }
   std::vector<std::pair<std::string, std::string>> fields;
@@ -46,7 +46,7 @@ Result<int> show(const Cli& cli, const std::string& id) {
     fields.emplace_back(key, cell_text(member(checkpoint, key)));
   }
   fields.emplace_back("file", cli.settings.store() + "/" + text_of(checkpoint, "blob"));
-  fmt::print("{}", format_fields(fields));
+  print_fields(cli.format(), fields);
   return kOkExit;
 }
 

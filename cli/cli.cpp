@@ -135,6 +135,8 @@ std::unique_ptr<CLI::App> make_app(Cli& cli) {
   on_run(add_command(app.get(), "version", "Show the version"), cli, [&cli]() -> Result<int> {
     if (cli.format() == Format::kJson) {
       print_json({{"version", kModelhopVersion}});
+    } else if (cli.format() == Format::kCsv) {
+      print_items(Format::kCsv, {key_column("version", "version")}, {{{"version", kModelhopVersion}}});
     } else {
       fmt::print("modelhop {}\n", kModelhopVersion);
     }

@@ -53,18 +53,17 @@ void print_manifest(const Cli& cli, const Manifest& manifest) {
   const Shard& first = manifest.partitions.front();
   const std::string target =
       manifest.target == TargetKind::kClasses ? fmt::format(", {} classes", manifest.classes) : "";
-  fmt::print(
-      "{}",
-      format_fields(
-          {{"name", manifest.name},
-           {"x", column_text(manifest.x())},
-           {"y", column_text(manifest.y()) + target},
-           {"training", fmt::format("{} rows in {} partitions ({} rows the first), {}", manifest.train_rows(),
-                                    manifest.partitions.size(), first.rows, bytes_text(static_cast<double>(bytes)))},
-           {"validation", manifest.validation ? fmt::format("{} rows", manifest.validation->rows) : "none"},
-           {"test", manifest.test ? fmt::format("{} rows", manifest.test->rows) : "none"},
-           {"seed", std::to_string(manifest.seed)},
-           {"identity", to_string(identity(manifest))}}));
+  print_fields(
+      cli.format(),
+      {{"name", manifest.name},
+       {"x", column_text(manifest.x())},
+       {"y", column_text(manifest.y()) + target},
+       {"training", fmt::format("{} rows in {} partitions ({} rows the first), {}", manifest.train_rows(),
+                                manifest.partitions.size(), first.rows, bytes_text(static_cast<double>(bytes)))},
+       {"validation", manifest.validation ? fmt::format("{} rows", manifest.validation->rows) : "none"},
+       {"test", manifest.test ? fmt::format("{} rows", manifest.test->rows) : "none"},
+       {"seed", std::to_string(manifest.seed)},
+       {"identity", to_string(identity(manifest))}});
 }
 
 Result<int> import(const Cli& cli, ImportOptions options) {

@@ -61,7 +61,7 @@ std::string percent(const Json& experiment) { return fmt::format("{:.0f} %", num
 Result<int> show(const Cli& cli, const Names& options) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options.experiment, cli.quiet));
-  if (cli.format() != Format::kTable) {
+  if (cli.format() == Format::kJson) {
     print_json(experiment);
     return kOkExit;
   }
@@ -102,8 +102,17 @@ Result<int> show(const Cli& cli, const Names& options) {
     fields.emplace_back("best", fmt::format("{}  {} {}  {}", text_of(best, "trial"), text_of(experiment, "metric"),
                                             cell_text(member(best, "value")), params_text(member(best, "params"))));
   }
+  std::string labels;
+  for (const Json& label : member(experiment, "labels")) {
+    if (label.is_string()) labels += (labels.empty() ? "" : ", ") + label.get<std::string>();
+  }
+  if (const std::string project = text_of(experiment, "project"); !project.empty()) {
+    fields.emplace_back("project", project);
+  }
+  if (!labels.empty()) fields.emplace_back("labels", labels);
+  if (const std::string notes = text_of(experiment, "notes"); !notes.empty()) fields.emplace_back("notes", notes);
   fields.emplace_back("created", text_of(experiment, "created_at"));
-  fmt::print("{}", format_fields(fields));
+  print_fields(cli.format(), fields);
   return kOkExit;
 }
 
@@ -115,9 +124,13 @@ Result<int> why(const Cli& cli, const Names& options) {
     print_json(answer);
     return kOkExit;
   }
+  std::vector<Json> rows;
   for (const Json& sentence : member(answer, "why")) {
-    if (sentence.is_string()) fmt::print("{}\n", printable(sentence.get<std::string>()));
+    if (!sentence.is_string()) continue;
+    rows.push_back({{"why", sentence}});
+    if (cli.format() == Format::kTable) fmt::print("{}\n", printable(sentence.get<std::string>()));
   }
+  if (cli.format() == Format::kCsv) print_items(Format::kCsv, {key_column("why", "why")}, rows);
   return kOkExit;
 }
 

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 #include "cli/cli.h"
 #include "cli/jobs.h"
+#include "cli/profile.h"
 #include "cli/watch.h"
 #include "common/client/http_client.h"
 
@@ -14,6 +16,7 @@ namespace {
 struct ScoreOptions {
   std::string experiment, trial;
   bool test{};
+  std::uint64_t threads{};  // of verify's job; 0: as the experiment's workers had
 };
 
 // The scores of the best trial's state on the test set, by `modelhop-worker job`.
@@ -65,13 +68,7 @@ Result<int> best(const Cli& cli, const ScoreOptions& options) {
     }
   }
   fields.emplace_back("checkpoint", text_of(best, "checkpoint"));
-  if (cli.format() == Format::kCsv) {
-    std::vector<Json> rows;
-    for (const auto& [key, value] : fields) rows.push_back({{"key", key}, {"value", value}});
-    print_items(Format::kCsv, {key_column("key", "key"), key_column("value", "value")}, rows);
-  } else {
-    fmt::print("{}", format_fields(fields));
-  }
+  print_fields(cli.format(), fields);
   return kOkExit;
 }
 
@@ -89,7 +86,15 @@ Json checks_of(const Json& trial) {
   return out;
 }
 
-Result<Json> verify_request(const Cli& cli, Backend& backend, const Json& experiment, const std::string& only) {
+// The threads of the workers that ran these trials. Bits depend on them, so the job has as many. `ran`: names of the
+// workers that trained.
+Result<std::uint64_t> threads_of(Backend& backend, const Json& experiment, const std::set<std::string>& ran) {
+  ASSIGN_OR_RETURN(const auto workers, get_all(backend, "/api/v1/workers"));
+  return threads_of_profile(experiment, ran, workers);
+}
+
+Result<Json> verify_request(const Cli& cli, Backend& backend, const Json& experiment, const ScoreOptions& options) {
+  const std::string& only = options.trial;
   std::vector<std::string> ids;
   if (only.empty()) {
     ASSIGN_OR_RETURN(const auto trials, get_all(backend, experiment_path(text_of(experiment, "id")) + "/trials"));
@@ -98,6 +103,7 @@ Result<Json> verify_request(const Cli& cli, Backend& backend, const Json& experi
     ids.push_back(only.find('.') == std::string::npos ? text_of(experiment, "id") + "." + only : only);
   }
   Json trials = Json::array();
+  std::set<std::string> ran;
   for (const auto& id : ids) {
     ASSIGN_OR_RETURN(const Json trial, get(backend, "/api/v1/trials/" + percent_encode(id)));
     if (text_of(trial, "experiment") != text_of(experiment, "id")) {
@@ -108,17 +114,19 @@ Result<Json> verify_request(const Cli& cli, Backend& backend, const Json& experi
       cli.note(id + ": no state to compare with yet");
       continue;
     }
+    for (const Json& unit : member(trial, "units")) ran.insert(text_of(unit, "worker"));
     trials.push_back({{"trial", id},
                       {"id", count_of(trial, "number")},
                       {"offset", count_of(trial, "offset")},
                       {"recipe", member(trial, "recipe")},
                       {"checks", std::move(checks)}});
   }
-  // Bits depend on the threads, so the job has as many as the workers had.
-  ASSIGN_OR_RETURN(const auto workers, get_all(backend, "/api/v1/workers"));
-  const std::uint64_t threads = workers.empty() ? 1 : std::max<std::uint64_t>(count_of(workers.front(), "threads"), 1);
+  std::uint64_t threads = options.threads;
+  if (threads == 0 && !trials.empty()) {
+    ASSIGN_OR_RETURN(threads, threads_of(backend, experiment, ran));
+  }
   return Json{{"job", "verify"},
-              {"threads", threads},
+              {"threads", std::max<std::uint64_t>(threads, 1)},
               {"store", cli.settings.store()},
               {"dataset", text_of(experiment, "dataset")},
               {"trials", std::move(trials)}};
@@ -131,7 +139,7 @@ Result<int> verify(const Cli& cli, const ScoreOptions& options) {
   const bool from_trial = options.experiment.empty() && options.trial.find('.') != std::string::npos;
   ASSIGN_OR_RETURN(const Json experiment,
                    find_experiment(*backend, from_trial ? of_trial : options.experiment, cli.quiet));
-  ASSIGN_OR_RETURN(const Json request, verify_request(cli, *backend, experiment, options.trial));
+  ASSIGN_OR_RETURN(const Json request, verify_request(cli, *backend, experiment, options));
   std::map<std::string, std::size_t> expected, seen, wrong;
   std::size_t checks = 0, mismatches = 0;
   for (const Json& trial : request["trials"]) expected[text_of(trial, "trial")] = trial["checks"].size();
@@ -184,6 +192,8 @@ void add_experiment_scores(CLI::App* exp, Cli& cli) {
                                   "Train trials again, alone, and compare every state's hash (exit 1: one differs)",
                                   "  modelhop exp verify e7 --trial e7.12 --state-dir D"));
   command->add_option("--trial", options->trial, "Only this trial: e7.12");
+  command->add_option("--threads", options->threads, "Threads to train with (default: as the experiment's workers had)")
+      ->check(CLI::Range(1, 1024));
   on_run(command, cli, [&cli, options] { return verify(cli, *options); });
 }
 

@@ -198,4 +198,15 @@ std::string format_fields(const std::vector<std::pair<std::string, std::string>>
   return out;
 }
 
+void print_fields(Format format, const std::vector<std::pair<std::string, std::string>>& fields) {
+  if (format == Format::kTable) {
+    const std::string text = format_fields(fields);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return;
+  }
+  std::vector<Json> rows;
+  for (const auto& [key, value] : fields) rows.push_back({{"key", key}, {"value", value}});
+  print_items(format, {key_column("key", "key"), key_column("value", "value")}, rows);
+}
+
 }  // namespace modelhop::cli

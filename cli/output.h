@@ -23,6 +23,8 @@ std::string format_table(const std::vector<Column>& columns, const std::vector<J
 std::string format_csv(const std::vector<Column>& columns, const std::vector<Json>& items);
 void print_items(Format format, const std::vector<Column>& columns, const std::vector<Json>& items);
 void print_json(const Json& json);
+// One object for people, or its fields as rows of key and value. REQUIRES: not json, which prints the object itself.
+void print_fields(Format format, const std::vector<std::pair<std::string, std::string>>& fields);
 // "key  value" lines.
 std::string format_fields(const std::vector<std::pair<std::string, std::string>>& fields);
 

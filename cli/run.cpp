@@ -1,8 +1,15 @@
 // modelhop run: scheduler and workers on this machine, from start to result.
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <thread>
+
+#include "cli/attended_service.h"
 #include "cli/cli.h"
+#include "cli/spec_check.h"
 #include "cli/spec_input.h"
 #include "cli/watch.h"
 #include "scheduler/server/local_cluster.h"
@@ -12,6 +19,8 @@ namespace modelhop::cli {
 namespace {
 
 constexpr std::size_t kBestShown = 10;
+constexpr std::int64_t kAttendedNs = 2 * kSecond;  // a client that asked so shortly ago most likely waits
+constexpr std::int64_t kSeeOffNs = kSecond;        // clients poll every 200 ms
 
 struct RunOptions {
   std::string file;
@@ -115,27 +124,65 @@ Result<int> follow(const Cli& cli, const RunOptions& options, LocalCluster& clus
   return exit_of(watch.experiment());
 }
 
+// Whoever polled or streamed just before the end is given the time to see it, while the workers leave.
+void see_off(const AttendedService& attended) {
+  if (attended.asked_within(kAttendedNs)) std::this_thread::sleep_for(std::chrono::nanoseconds(kSeeOffNs));
+}
+
+// Before anything is started; in time for all but a race, which the server then tells.
+Status port_is_free(std::uint16_t port) {
+  const int one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (one < 0) return {};
+  const int reuse = 1;
+  setsockopt(one, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool taken = bind(one, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == EADDRINUSE;
+  close(one);
+  if (!taken) return {};
+  return conflict(fmt::format("port {} is taken; give another --port, or --port 0 for any free one", port));
+}
+
 Result<int> run(const Cli& cli, RunOptions options) {
   ASSIGN_OR_RETURN(const std::string spec, read_spec(options.file, options.sets));
+  // Before anything is started or made.
+  const CheckedSpec checked = check_spec_here(cli.settings.store(), spec);
+  std::vector<Problem> problems = checked.parsed.problems;
+  if (!checked.data) std::erase_if(problems, [](const Problem& problem) { return problem.warning; });
+  if (!cli.quiet || !checked.parsed.spec) print_problems(options.file, problems);
+  if (!checked.parsed.spec) return kUsageExit;
+  if (!checked.data) return missing_dataset(cli.settings.store(), checked.dataset);
+  if (options.port_given->count() > 0 && options.port != 0) RETURN_IF_ERROR(port_is_free(options.port));
   Interrupts::install();
   options.cluster.state_dir = cli.settings.value("state_dir");
   options.cluster.store = cli.settings.value("store");
   options.cluster.worker_program = cli.settings.value("worker");
   options.cluster.verbose = cli.verbose;
   ASSIGN_OR_RETURN(const auto cluster, LocalCluster::start(options.cluster));
-  ASSIGN_OR_RETURN(const auto web, start_web(cli, options, cluster->service()));
+  AttendedService attended(cluster->service());
+  ASSIGN_OR_RETURN(const auto web, start_web(cli, options, attended));
   cli.note(fmt::format("scheduler at http://127.0.0.1:{}, {}, state in {}", web->port(),
                        workers_text(options.cluster.workers), cli.settings.value("state_dir")));
   auto submitted = cluster->submit(spec);
   RETURN_IF_ERROR(submitted.status());
-  print_problems(options.file, submitted->problems);
-  if (!submitted->experiment) return kUsageExit;
+  if (!submitted->experiment) {  // what changed since it was checked: the data set is gone
+    print_problems(options.file, submitted->problems);
+    return kUsageExit;
+  }
+  if (options.cluster.workers > checked.data->partitions.size()) {
+    cli.note(fmt::format("{} of {} workers will have no partition and idle: data set \"{}\" has {}",
+                         options.cluster.workers - checked.data->partitions.size(), options.cluster.workers,
+                         checked.dataset, checked.data->partitions.size()));
+  }
   const Result<int> done = follow(cli, options, *cluster, *submitted);
-  web->stop();
   if (done.ok() && *done != kInterruptExit) {
     cluster->drain();
+    see_off(attended);
     if (!cluster->wait_stopped(10'000)) cluster->kill();
   }
+  web->stop();
   return done;
 }
 

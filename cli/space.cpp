@@ -4,11 +4,11 @@
 #include <algorithm>
 
 #include "cli/cli.h"
+#include "cli/spec_check.h"
 #include "cli/spec_input.h"
 #include "scheduler/api/json_text.h"
 #include "scheduler/api/views.h"
 #include "search/registry.h"
-#include "worker/data/dataset.h"
 
 namespace modelhop::cli {
 namespace {
@@ -20,33 +20,19 @@ struct SpaceOptions {
   std::uint64_t partitions{};
 };
 
-struct Checked {
-  ParsedSpec parsed;
-  std::optional<Manifest> data;
-};
-
-// Empty: the store does not have it.
-std::optional<Manifest> find_manifest(const Cli& cli, const std::string& name) {
-  if (!is_dataset_name(name)) return std::nullopt;
-  auto manifest = read_dataset(cli.settings.store(), name);
-  return manifest.ok() ? std::optional(std::move(*manifest)) : std::nullopt;
-}
-
 // What the scheduler of --server says of the spec, where one was named and the store has no such data set.
 Result<std::optional<ApiResponse>> ask_server(const Cli& cli, const std::string& text, const std::string& verb) {
   std::optional<ApiResponse> out;
-  if (!cli.settings.given("server") || find_manifest(cli, dataset_of_spec(text))) return out;
+  if (!cli.settings.given("server") || check_spec_here(cli.settings.store(), text).data) return out;
   ASSIGN_OR_RETURN(const auto backend, open_http(cli.settings.value("server")));
   ASSIGN_OR_RETURN(out, backend->ask({"POST", "/api/v1/specs:" + verb, {}, text, ""}));
   if (out->status != 422) RETURN_IF_ERROR(status_of(*out));
   return out;
 }
 
-// Prints every problem; `parsed.spec` is null where one is an error.
-Result<Checked> check(const Cli& cli, const SpaceOptions& options, const std::string& text) {
-  Checked out;
-  out.data = find_manifest(cli, dataset_of_spec(text));
-  out.parsed = parse_spec(text, out.data ? &*out.data : nullptr);
+// Prints every problem.
+CheckedSpec check(const Cli& cli, const SpaceOptions& options, const std::string& text) {
+  CheckedSpec out = check_spec_here(cli.settings.store(), text);
   if (!cli.quiet || !out.parsed.spec) print_problems(options.file, out.parsed.problems);
   return out;
 }
@@ -62,7 +48,7 @@ Result<int> validate(const Cli& cli, const SpaceOptions& options) {
     valid = answer->status == 200;
     if (!cli.quiet || !valid) print_problems(options.file, problems);
   } else {
-    ASSIGN_OR_RETURN(const Checked checked, check(cli, options, text));
+    const CheckedSpec checked = check(cli, options, text);
     problems = checked.parsed.problems;
     valid = checked.parsed.spec != nullptr;
   }
@@ -84,7 +70,7 @@ Result<int> validate(const Cli& cli, const SpaceOptions& options) {
 }
 
 // P, from the data set or from --partitions.
-Result<std::uint64_t> partitions_of(const Checked& checked, const SpaceOptions& options) {
+Result<std::uint64_t> partitions_of(const CheckedSpec& checked, const SpaceOptions& options) {
   if (options.partitions > 0) return options.partitions;
   if (checked.data) return static_cast<std::uint64_t>(checked.data->partitions.size());
   return invalid("how many partitions data set \"" + checked.parsed.spec->dataset +
@@ -98,7 +84,7 @@ Result<const SearchFactory*> search_of(const Spec& spec) {
 }
 
 // The plan as POST /specs:preview answers it.
-Result<Json> plan_json(const Checked& checked, const SpaceOptions& options) {
+Result<Json> plan_json(const CheckedSpec& checked, const SpaceOptions& options) {
   const Spec& spec = *checked.parsed.spec;
   ASSIGN_OR_RETURN(const std::uint64_t partitions, partitions_of(checked, options));
   ASSIGN_OR_RETURN(const SearchFactory* search, search_of(spec));
@@ -153,7 +139,7 @@ Result<int> preview(const Cli& cli, const SpaceOptions& options) {
     print_plan(cli, plan);
     return kOkExit;
   }
-  ASSIGN_OR_RETURN(const Checked checked, check(cli, options, text));
+  const CheckedSpec checked = check(cli, options, text);
   if (!checked.parsed.spec) return kUsageExit;
   ASSIGN_OR_RETURN(const Json plan, plan_json(checked, options));
   print_plan(cli, plan);
@@ -162,7 +148,7 @@ Result<int> preview(const Cli& cli, const SpaceOptions& options) {
 
 Result<int> sample(const Cli& cli, const SpaceOptions& options) {
   ASSIGN_OR_RETURN(const std::string text, read_spec(options.file, options.sets));
-  ASSIGN_OR_RETURN(const Checked checked, check(cli, options, text));
+  const CheckedSpec checked = check(cli, options, text);
   if (!checked.parsed.spec) return kUsageExit;
   const std::uint64_t partitions = options.partitions > 0 ? options.partitions
                                    : checked.data         ? checked.data->partitions.size()

@@ -32,7 +32,7 @@ Result<int> list(const Cli& cli) {
 Result<int> show(const Cli& cli, const std::string& name) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json worker, get(*backend, "/api/v1/workers/" + percent_encode(name)));
-  if (cli.format() != Format::kTable) {
+  if (cli.format() == Format::kJson) {
     print_json(worker);
     return kOkExit;
   }
@@ -42,17 +42,19 @@ Result<int> show(const Cli& cli, const std::string& name) {
     held += (held.empty() ? "" : "; ") + item.key() + " " + item.value().dump();
   }
   const std::string memory = bytes_text(number_of(worker, "memory_bytes"));
-  fmt::print("{}",
-             format_fields({{"name", text_of(worker, "name")},
-                            {"state", text_of(worker, "state")},
-                            {"doing", doing(worker)},
-                            {"device", fmt::format("{}, {} threads, {}", text_of(worker, "device"),
-                                                   count_of(worker, "threads"), memory)},
-                            {"partitions", held},
-                            {"units finished", std::to_string(count_of(worker, "units_finished"))},
-                            {"numeric profile", cell_text(member(worker, "profile"))},
-                            {"joined", cell_text(member(worker, "joined_at"))},
-                            {"left", cell_text(member(worker, "left_at")) + " " + text_of(worker, "left_reason")}}));
+  const std::string left = text_of(worker, "left_at"), reason = text_of(worker, "left_reason");
+  std::vector<std::pair<std::string, std::string>> fields = {
+      {"name", text_of(worker, "name")},
+      {"state", text_of(worker, "state")},
+      {"doing", cell_text(Json(doing(worker)))},
+      {"device", fmt::format("{}, {} thread{}, {}", text_of(worker, "device"), count_of(worker, "threads"),
+                             count_of(worker, "threads") == 1 ? "" : "s", memory)},
+      {"partitions", held.empty() ? "none" : held},
+      {"units finished", std::to_string(count_of(worker, "units_finished"))},
+      {"numeric profile", cell_text(member(worker, "profile"))},
+      {"joined", cell_text(member(worker, "joined_at"))}};
+  if (!left.empty()) fields.emplace_back("left", left + (reason.empty() ? "" : ": " + reason));
+  print_fields(cli.format(), fields);
   return kOkExit;
 }
 

@@ -18,4 +18,13 @@ const SearchFactory* find_search(const std::string& name) {
   return nullptr;
 }
 
+std::optional<Problem> search_problem(const Spec& spec) {
+  const SearchFactory* factory = find_search(spec.algorithm);
+  if (factory == nullptr)
+    return Problem{"/algorithm/name", "there is no search algorithm \"" + spec.algorithm + "\"", false};
+  const Result<SearchPlan> plan = factory->preview(spec, 1);
+  if (plan.ok()) return std::nullopt;
+  return Problem{"/parameters", plan.status().message(), false};
+}
+
 }  // namespace modelhop

@@ -34,6 +34,12 @@ CheckedSpec check_spec(BlobStore& store, const std::string& text) {
     }
   }
   out.parsed = parse_spec(text, manifest ? &*manifest : nullptr);
+  if (out.parsed.spec != nullptr) {
+    if (auto problem = search_problem(*out.parsed.spec)) {
+      out.parsed.problems.push_back(std::move(*problem));
+      out.parsed.spec = nullptr;
+    }
+  }
   if (missing) {
     // Without a data set the spec cannot run; the warnings that say so say it again.
     std::erase_if(out.parsed.problems, [](const Problem& problem) { return problem.warning; });

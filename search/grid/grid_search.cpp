@@ -7,13 +7,22 @@
 namespace modelhop {
 namespace {
 
+// A grid that is too large is counted so far, for its message. Conditional values are walked over, others multiplied.
+std::uint64_t counted_max(const Space& space) {
+  const bool walked = std::any_of(space.begin(), space.end(), [](const Parameter& one) { return !one.when.empty(); });
+  return walked ? 10 * kTrialsMax : std::uint64_t{1} << 62;
+}
+
 // Points that will be trained: the whole grid, or its first max_trials.
 Result<std::uint64_t> trials_of(const Spec& spec, const Grid& grid) {
   const std::optional<std::uint64_t> size = grid.size();
   if (spec.max_trials) return std::min(*spec.max_trials, size.value_or(*spec.max_trials));
   if (!size) {
-    return invalid("the grid has more than " + std::to_string(kTrialsMax) +
-                   " points; take fewer values, give max_trials, or use random");
+    const std::uint64_t most = counted_max(spec.space);
+    const std::optional<std::uint64_t> counted = grid.size(most);
+    return invalid("the grid has " + (counted ? std::to_string(*counted) : "more than " + std::to_string(most)) +
+                   " points, and an experiment at most " + std::to_string(kTrialsMax) +
+                   " trials; take fewer values, give max_trials, or use random");
   }
   return *size;
 }

@@ -1,51 +1,17 @@
 // Runs the built program as a shell would.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.h"
+#include "tests/cli/shell.h"
 
 namespace modelhop::cli {
 namespace {
-
-const std::string kProgram = MODELHOP_BINARY_DIR "/bin/modelhop";
-
-struct Ran {
-  int exit{};
-  std::string out, err;
-};
-
-std::string slurp(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-class Shell {
- public:
-  Shell() {
-    char name[] = "/tmp/modelhop-program-test-XXXXXX";
-    folder = mkdtemp(name);
-  }
-  ~Shell() { std::filesystem::remove_all(folder); }
-  // With a home of its own, so that no setting of this machine counts.
-  Ran run(const std::string& words, const std::string& environment = "") const {
-    return sh(environment + " '" + kProgram + "' " + words);
-  }
-  Ran sh(const std::string& command) const {
-    const std::string all = "cd '" + folder +
-                            "' && env -u MODELHOP_SERVER -u MODELHOP_STATE_DIR -u MODELHOP_STORE HOME='" + folder +
-                            "' " + command + " >out 2>err </dev/null";
-    const int status = std::system(all.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(folder + "/out"), slurp(folder + "/err")};
-  }
-  std::string folder;
-};
 
 TEST_CASE("exit codes say whose fault it was", "[cli][program]") {
   const Shell shell;
@@ -114,6 +80,56 @@ TEST_CASE("every command has help that says what it does, and is in docs/cli.md"
     CHECK(help.err.empty());
     CHECK(docs.find("`modelhop " + command) != std::string::npos);
   }
+}
+
+TEST_CASE("docs/cli.md names every option that --help prints", "[cli][docs]") {
+  Cli cli;
+  const auto app = make_app(cli);
+  const std::string docs = slurp(MODELHOP_SOURCE_DIR "/docs/cli.md");
+  const std::function<void(const CLI::App&, const std::string&)> walk = [&](const CLI::App& at,
+                                                                            const std::string& words) {
+    // The section or table row of a command: from its words to the end of the line.
+    for (const CLI::Option* option : at.get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        INFO(words << " --" << name);
+        if (name == "help") continue;
+        const std::string line = words.empty() ? docs : [&] {
+          std::string lines;
+          const std::string start = "| `modelhop" + words;
+          for (std::size_t from = docs.find(start); from != std::string::npos; from = docs.find(start, from + 1)) {
+            lines += docs.substr(from, docs.find('\n', from) - from);
+          }
+          return lines;
+        }();
+        CHECK(line.find("--" + name) != std::string::npos);
+      }
+    }
+    for (const CLI::App* sub : at.get_subcommands([](const CLI::App*) { return true; })) {
+      walk(*sub, words + " " + sub->get_name());
+    }
+  };
+  walk(*app, "");
+}
+
+TEST_CASE("a grid over more points than an experiment may have is refused with their number", "[cli][program]") {
+  const Shell shell;
+  std::string values = "0.5";
+  for (int i = 1; i < 1001; ++i) values += ", " + std::to_string(i);
+  std::ofstream(shell.folder + "/grid.json")
+      << R"({"version": 1, "name": "g", "dataset": {"name": "d"},
+    "model": {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 10}]},
+    "training": {"epochs": 5, "batch_size": 4, "loss": "cross_entropy", "optimizer": {"name": "sgd"}},
+    "algorithm": {"name": "grid"}, "metric": {"name": "val_loss"},
+    "parameters": {"training.optimizer.lr": {"values": [)"
+      << values << R"(]}, "training.clip_grad_norm": {"values": [)" << values << "]}}}";
+  for (const char* words : {"space validate grid.json", "space preview grid.json --partitions 4", "run grid.json"}) {
+    INFO(words);
+    const Ran ran = shell.run(words);
+    CHECK(ran.exit == 2);
+    CHECK(ran.err.find("/parameters: the grid has 1002001 points, and an experiment at most 1000000 trials; take fewer "
+                       "values, give max_trials, or use random") != std::string::npos);
+  }
+  CHECK(shell.run("space validate grid.json --set max_trials=1000000").exit == 0);
 }
 
 TEST_CASE("help comes at once, without LibTorch", "[cli][program]") {
