@@ -5,8 +5,7 @@
 
 namespace modelhop {
 
-Json checkpoint_json(const State& state, const ExperimentRow& experiment, const TrialRow& trial,
-                     const StateRef& ref) {
+Json checkpoint_json(const State& state, const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref) {
   const TrialRow* best = experiment.spec ? best_trial(experiment) : nullptr;
   const Milestone* counted = best == nullptr ? nullptr : counted_milestone(*experiment.spec, *best);
   const Milestone* own = nullptr;

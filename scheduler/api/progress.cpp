@@ -12,16 +12,16 @@ constexpr std::size_t kEtaUnits = 64;  // recent units say more than the first, 
 
 bool trial_ended(TrialState state) { return state >= TrialState::kCompleted; }
 
-double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1e3; }
+double seconds(std::uint64_t ms) { return static_cast<double>(ms) / 1e3; }
 double seconds_of_ns(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 // Mean length of the newest finished units, in seconds. Empty: none is finished.
-std::optional<double> unit_seconds(const ExperimentRow& experiment) {
+std::optional<double> unit_seconds(const State& state, const ExperimentRow& experiment) {
   double sum = 0;
   std::size_t count = 0;
   for (auto lease = experiment.leases.rbegin(); lease != experiment.leases.rend() && count < kEtaUnits; ++lease) {
     if (lease->outcome != LeaseOutcome::kFinished) continue;
-    sum += seconds(lease->to.value - lease->from.value);
+    sum += seconds(served_ms(state, lease->from, lease->to));
     ++count;
   }
   if (count == 0) return std::nullopt;
@@ -30,7 +30,7 @@ std::optional<double> unit_seconds(const ExperimentRow& experiment) {
 
 std::optional<double> eta_s(const Core& core, const ApiContext& context, const ExperimentRow& experiment,
                             const ExperimentProgress& progress) {
-  const auto unit_s = unit_seconds(experiment);
+  const auto unit_s = unit_seconds(core.state(), experiment);
   if (!context.live || experiment.ended() || !unit_s) return std::nullopt;
   std::uint64_t slots = 0, longest = 0;
   for (const auto& slot : core.slots(context.now)) slots += slot.connected ? 1 : 0;
@@ -45,13 +45,14 @@ std::optional<double> eta_s(const Core& core, const ApiContext& context, const E
 }
 
 // From the leases alone: what a journal says without the clock of a live scheduler.
-void account_leases(const ExperimentRow& experiment, ExperimentProgress& out) {
-  std::map<WorkerId, std::int64_t> load;
-  std::map<TrialId, std::int64_t> trial;
+void account_leases(const State& state, const ExperimentRow& experiment, ExperimentProgress& out) {
+  std::map<WorkerId, std::uint64_t> load;
+  std::map<TrialId, std::uint64_t> trial;
   UnitTimes sum;
   double failed = 0;
   for (const LeaseRow& lease : experiment.leases) {
-    const std::int64_t ms = lease.outcome == LeaseOutcome::kOpen ? 0 : lease.to.value - lease.from.value;
+    const bool open = lease.outcome == LeaseOutcome::kOpen;
+    const std::uint64_t ms = open ? 0 : served_ms(state, lease.from, lease.to);
     if (lease.outcome == LeaseOutcome::kReleased) {
       failed += seconds(ms);
       continue;
@@ -64,10 +65,13 @@ void account_leases(const ExperimentRow& experiment, ExperimentProgress& out) {
     sum.evaluate_ns += lease.times.evaluate_ns;
     sum.save_ns += lease.times.save_ns;
   }
-  std::int64_t bound = 0;
+  std::uint64_t bound = 0;
   for (const auto& [id, ms] : load) bound = std::max(bound, ms);
   for (const auto& [id, ms] : trial) bound = std::max(bound, ms);
-  out.elapsed_s = static_cast<double>(served_ms(experiment, {})) / 1e3;
+  if (experiment.started_at != WallMs{}) {
+    out.elapsed_s =
+        seconds(served_ms(state, experiment.started_at, experiment.ended() ? experiment.ended_at : state.at));
+  }
   out.bound_s = seconds(bound);
   out.slot_seconds = {{"train", seconds_of_ns(sum.train_ns)}, {"evaluate", seconds_of_ns(sum.evaluate_ns)},
                       {"hop", seconds_of_ns(sum.hop_ns)},     {"load", seconds_of_ns(sum.load_ns)},
@@ -75,7 +79,7 @@ void account_leases(const ExperimentRow& experiment, ExperimentProgress& out) {
 }
 
 void account(const Core& core, const ApiContext& context, const ExperimentRow& experiment, ExperimentProgress& out) {
-  account_leases(experiment, out);
+  account_leases(core.state(), experiment, out);
   if (experiment.ended()) {
     if (experiment.bound_ms > 0) out.bound_s = static_cast<double>(experiment.bound_ms) / 1e3;
     if (!experiment.slot_ms.empty()) {

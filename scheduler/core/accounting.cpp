@@ -28,10 +28,6 @@ void split(CauseTimes& sums, std::uint64_t lasted_ns, LeaseOutcome outcome, cons
   take(Cause::kHop, lasted_ns);  // messages and the journal: getting a trial onto a worker
 }
 
-std::uint64_t since_ms(WallMs from, WallMs to) {
-  return to > from ? static_cast<std::uint64_t>(to.value - from.value) : 0;
-}
-
 }  // namespace
 
 void Core::Impl::advance_accounts(Instant to) {
@@ -89,17 +85,17 @@ void Core::Impl::account_lease(ExperimentRow& experiment, const LeaseRow& lease)
 
 void Core::Impl::recover_account(ExperimentRow& experiment) {
   ExperimentLive& account = live_of(experiment.id);
-  const std::uint64_t lasted_ms = since_ms(experiment.created_at, state.at);
   if (const auto& budget = experiment.spec->time_budget_ms) {
-    account.stop_at = now + static_cast<std::int64_t>(*budget - std::min(*budget, lasted_ms)) * kMillisecond;
+    const std::uint64_t spent_ms = served_ms(state, experiment.created_at, state.at);
+    account.stop_at = now + static_cast<std::int64_t>(*budget - std::min(*budget, spent_ms)) * kMillisecond;
   }
   if (experiment.started_at == WallMs{}) return;
   account.accounting = true;
   account.started = now;
-  account.elapsed_before_ns = served_ms(experiment, state.at) * kMillisecond;
+  account.elapsed_before_ns = served_ms(state, experiment.started_at, state.at) * kMillisecond;
   for (const LeaseRow& lease : experiment.leases) {
     const bool open = lease.outcome == LeaseOutcome::kOpen;
-    const std::uint64_t ns = since_ms(lease.from, open ? state.at : lease.to) * kMillisecond;
+    const std::uint64_t ns = served_ms(state, lease.from, open ? state.at : lease.to) * kMillisecond;
     if (open) at(account.sums.slot_ns, Cause::kTrain) += ns;
     if (!open) split(account.sums.slot_ns, ns, lease.outcome, lease.times);
     account.sums.slot_time_ns += ns;
@@ -137,8 +133,9 @@ LiveAccounting Core::Impl::accounting(ExperimentId id, Instant to) const {
       result.slot_ns[i] = ms == experiment->slot_ms.end() ? 0 : ms->second * kMillisecond;
       result.slot_time_ns += result.slot_ns[i];
     }
-    result.elapsed_ns =
-        experiment->started_at == WallMs{} ? 0 : served_ms(*experiment, experiment->ended_at) * kMillisecond;
+    result.elapsed_ns = experiment->started_at == WallMs{}
+                            ? 0
+                            : served_ms(state, experiment->started_at, experiment->ended_at) * kMillisecond;
     result.bound_ns = experiment->bound_ms * kMillisecond;
     return result;
   }

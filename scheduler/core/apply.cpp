@@ -48,11 +48,12 @@ PartitionIndex Core::Impl::next_partition(const ExperimentRow& experiment, const
   return partition_of_visit(trial.offset, trial.visits, experiment.partitions);
 }
 
-Status Core::Impl::on(const Booted& record, WallMs) {
+Status Core::Impl::on(const Booted& record, WallMs at) {
   REFUSE_IF(record.boot <= state.boot,
             "boot " + std::to_string(record.boot) + " is not above " + std::to_string(state.boot));
   state.boot = record.boot;
   if (state.cluster == 0) state.cluster = record.boot;
+  if (state.at != WallMs{} && at > state.at) state.down.push_back({state.at, at});
   return {};
 }
 

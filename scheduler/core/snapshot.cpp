@@ -213,6 +213,10 @@ std::string Core::Impl::snapshot() const {
     t("at", state.at);
     t("boot", state.boot);
     t("cluster", state.cluster);
+    t.list("down", state.down, [&](const Downtime& d) {
+      t("from", d.from);
+      t("to", d.to);
+    });
     t("token", state.token);
     t.list("workers", state.workers, [&](const WorkerRow& w) {
       t("id", w.id);

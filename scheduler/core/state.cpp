@@ -12,21 +12,12 @@ const char* to_string(Cause cause) {
   return kNames[static_cast<std::size_t>(cause)];
 }
 
-std::uint64_t served_ms(const ExperimentRow& experiment, WallMs at) {
-  std::uint64_t sum = 0;
-  std::uint64_t boot = 0;
-  WallMs first, last;
-  const auto close = [&] { sum += last > first ? static_cast<std::uint64_t>(last.value - first.value) : 0; };
-  for (const LeaseRow& lease : experiment.leases) {
-    if (lease.token.boot != boot) {
-      close();
-      boot = lease.token.boot;
-      first = last = lease.from;
-    }
-    last = std::max(last, lease.outcome == LeaseOutcome::kOpen ? at : lease.to);
+std::uint64_t served_ms(const State& state, WallMs from, WallMs to) {
+  std::int64_t ms = to.value - from.value;
+  for (auto down = state.down.rbegin(); down != state.down.rend() && down->to > from; ++down) {
+    ms -= std::max<std::int64_t>(0, std::min(to, down->to).value - std::max(from, down->from).value);
   }
-  close();
-  return sum;
+  return ms > 0 ? static_cast<std::uint64_t>(ms) : 0;
 }
 
 double metric_value(const Milestone& milestone, const std::string& metric) {

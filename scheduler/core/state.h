@@ -134,20 +134,24 @@ struct ExperimentRow {
   bool ended() const { return state >= ExperimentState::kCompleted; }
 };
 
+struct Downtime {  // nobody served the journal: from its last record to the next boot
+  WallMs from, to;
+};
+
 struct State {
   std::uint64_t seq{};  // of the last record
   WallMs at;            // its time
   std::uint64_t boot{};
   std::uint64_t cluster{};         // the boot that began this journal: no other journal of the store has it
+  std::vector<Downtime> down;      // by time
   Token token;                     // the newest granted
   std::vector<WorkerRow> workers;  // [id - 1]
   std::map<std::string, DatasetRow> datasets;
   std::vector<ExperimentRow> experiments;  // [id - 1]; deleted ones stay as a husk
 };
 
-// From the first lease to the last of each boot, summed: what lay between two boots is not counted. An open lease lasts
-// until `at`.
-std::uint64_t served_ms(const ExperimentRow& experiment, WallMs at);
+// The time between the two in which a scheduler served the journal.
+std::uint64_t served_ms(const State& state, WallMs from, WallMs to);
 // The value of "val_accuracy", "train_loss", ... from a milestone's sums; NaN where it has none.
 double metric_value(const Milestone& milestone, const std::string& metric);
 // Whether `a` is better than `b`: larger or smaller, as the spec's goal says. NaN is never better.

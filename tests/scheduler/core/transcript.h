@@ -87,7 +87,7 @@ class Transcript {
     } else if (verb == "drain") {
       step(DrainAll{});
     } else if (verb == "restart") {
-      restart();
+      restart(who.empty() ? 0 : std::stoll(who) * kSecond);
     } else if (verb == "slots") {
       slots();
     } else if (verb == "trials") {
@@ -175,7 +175,8 @@ class Transcript {
     now_ = until;
   }
 
-  void restart() {
+  void restart(std::int64_t down_ns) {
+    now_ = now_ + down_ns;
     auto fresh = std::make_unique<Core>(config_, hooks());
     for (const Record& record : journal_) {
       if (const Status status = fresh->apply(record); !status.ok()) said_ << "BROKEN " << status.message() << "\n";
