@@ -48,8 +48,7 @@ Cause Core::Impl::idle_cause(const ExperimentRow& experiment) const {
   if (wants_yield(experiment)) return Cause::kPaused;
   if (ix.waiting_count > 0) return Cause::kConflict;
   if (experiment.search_done) return Cause::kTail;
-  const auto& most = experiment.spec->max_concurrent_trials;
-  return most && ix.live >= *most ? Cause::kLimit : Cause::kSearch;
+  return ix.live >= unfinished_max(*experiment.spec) ? Cause::kLimit : Cause::kSearch;
 }
 
 Cause Core::Impl::slot_cause(const WorkerRow& row, const ExperimentRow& experiment) const {

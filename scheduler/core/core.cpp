@@ -103,7 +103,9 @@ void Core::Impl::settle() {
     assign();
   }
   count_idle();
-  dirty = false;
+  dirty = std::any_of(index.live.begin(), index.live.end(), [&](ExperimentId id) {
+    return find_experiment(id)->state == ExperimentState::kRunning && live_of(id).ask_search;
+  });
 }
 
 void Core::Impl::finish_step(std::size_t first_send, std::size_t first_delete) {
@@ -124,6 +126,7 @@ void Core::Impl::finish_step(std::size_t first_send, std::size_t first_delete) {
 }
 
 Instant Core::Impl::next_wake() const {
+  if (dirty) return now;
   Instant wake = settle_until;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     wake = std::min({wake, slots[i].lost_at, slots[i].replace_at});

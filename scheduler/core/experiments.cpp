@@ -87,15 +87,23 @@ void Core::Impl::stop(ExperimentRow& experiment, const std::string& reason) {
   }
 }
 
+std::uint64_t Core::Impl::unfinished_max(const Spec& spec) const {
+  if (spec.max_concurrent_trials) return *spec.max_concurrent_trials;
+  if (!spec.time_budget_ms) return kTrialsMax;
+  // Against the clock: with all trials under way at once, none would be complete when it ends.
+  const auto slots_here =
+      std::count_if(state.workers.begin(), state.workers.end(), [](const WorkerRow& row) { return row.present; });
+  return 2 * std::max<std::uint64_t>(1, static_cast<std::uint64_t>(slots_here));
+}
+
 void Core::Impl::ask_search(ExperimentRow& experiment) {
-  const Spec& spec = *experiment.spec;
+  const std::uint64_t most = unfinished_max(*experiment.spec);
+  std::uint64_t left = kTrialsCreatedPerStepMax;
   bool ask = live_of(experiment.id).ask_search;
-  while (ask && experiment.state == ExperimentState::kRunning) {
+  while (ask && left > 0 && experiment.state == ExperimentState::kRunning) {
     live_of(experiment.id).ask_search = ask = false;
     const std::uint64_t live_trials = index_of(experiment.id).live;
-    std::uint64_t room = std::min<std::uint64_t>(kTrialsCreatedPerAskMax, kTrialsMax - experiment.trials.size());
-    if (spec.max_concurrent_trials)
-      room = std::min(room, *spec.max_concurrent_trials - std::min(*spec.max_concurrent_trials, live_trials));
+    std::uint64_t room = std::min({left, kTrialsMax - experiment.trials.size(), most - std::min(most, live_trials)});
     for (Decision& decision : experiment.search->decide({experiment.trials.size(), room, experiment.partitions})) {
       if (auto* create = std::get_if<CreateTrial>(&decision); create != nullptr && room > 0) {
         const TrialId id{experiment.trials.size() + 1};
@@ -106,6 +114,7 @@ void Core::Impl::ask_search(ExperimentRow& experiment) {
         emit(TrialCreated{experiment.id, id, std::move(create->params), offsets[(id.value - 1) % experiment.partitions],
                           target, std::move(create->origin)});
         --room;
+        --left;
         ask = true;
       } else if (const auto* stop_trial = std::get_if<StopTrial>(&decision)) {
         if (stop_trial->trial.value - 1 >= experiment.trials.size()) continue;
@@ -118,6 +127,7 @@ void Core::Impl::ask_search(ExperimentRow& experiment) {
       }
     }
   }
+  live_of(experiment.id).ask_search = ask;  // the rest in the next step, so that a large search blocks nobody
 }
 
 void Core::Impl::finish_if_done(ExperimentRow& experiment) {

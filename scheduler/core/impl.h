@@ -11,8 +11,8 @@
 namespace modelhop {
 
 inline constexpr Instant kNever{INT64_MAX};
-inline constexpr std::uint64_t kTrialsCreatedPerAskMax = 1024;  // bounds one Search::decide and its records
-inline constexpr std::uint64_t kUnitNsMax = 1ull << 58;         // 9 years: a worker's clock cannot overflow our sums
+inline constexpr std::uint64_t kTrialsCreatedPerStepMax = 1024;  // of an experiment: bounds how long a step takes
+inline constexpr std::uint64_t kUnitNsMax = 1ull << 58;          // 9 years: a worker's clock cannot overflow our sums
 
 struct SlotLive {               // volatile side of a worker, [id - 1]
   Instant lost_at = kNever;     // present: without a message until then it is lost
@@ -137,6 +137,7 @@ struct Core::Impl {
 
   // --- experiments.cpp ---
   Status check_create(const CreateExperiment& event) const;
+  std::uint64_t unfinished_max(const Spec& spec) const;  // trials at a time
   void ask_search(ExperimentRow& experiment);
   void finish_if_done(ExperimentRow& experiment);
   void end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason);

@@ -51,6 +51,7 @@ void Core::Impl::handle(const WorkerHello& hello) {
     slots[id.value - 1] = SlotLive{};
     slots[id.value - 1].since = now;
     place_dirty = true;
+    for (const ExperimentId live_id : index.live) live_of(live_id).ask_search = true;
   }
   if (settle_until == kNever && !settled) settle_until = now + config.settle_ms * kMillisecond;
   heard(row->id);
