@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/base/time.h"
 #include "common/store/files.h"
 #include "common/store/journal_format.h"
 
@@ -77,6 +78,11 @@ class SqliteJournal final : public Journal {
     callback_ = std::move(callback);
   }
 
+  Histogram commit_times() const override {
+    std::lock_guard guard(mutex_);
+    return commit_times_;
+  }
+
   void flush() override {
     std::unique_lock guard(mutex_);
     changed_.wait(guard, [&] { return durable_seq() == appended_; });
@@ -98,9 +104,12 @@ class SqliteJournal final : public Journal {
         waiting_ -= group.size();
         callback = callback_;
       }
+      const Instant before = monotonic_now();
       if (Status status = commit(group); !status.ok()) end_process(path_, status);
+      const Instant after = monotonic_now();
       {
         std::lock_guard guard(mutex_);
+        commit_times_.add(static_cast<std::uint64_t>(after - before));
         durable_.store(group.back().seq, std::memory_order_release);
       }
       changed_.notify_all();
@@ -134,14 +143,15 @@ class SqliteJournal final : public Journal {
   Database database_;  // the thread's, after construction
   const std::string path_;
   const std::size_t queue_max_;
-  ContentHash check_;  // of the last record; the thread's
-  std::mutex mutex_;   // guards what follows
+  ContentHash check_;         // of the last record; the thread's
+  mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<std::vector<Record>> queue_;
   std::size_t waiting_ = 0;  // records in the queue
   std::uint64_t appended_;
   bool stop_ = false;
   std::function<void(std::uint64_t)> callback_;
+  Histogram commit_times_;
   std::atomic<std::uint64_t> durable_;
   std::thread thread_;  // last: it uses all of the above
 };

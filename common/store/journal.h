@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/histogram.h"
 #include "common/base/status.h"
 #include "common/wire/records.h"
 
@@ -28,6 +29,7 @@ class Journal {
   virtual void on_durable(std::function<void(std::uint64_t seq)> callback) = 0;
   // Blocks until all that was appended is durable.
   virtual void flush() = 0;
+  virtual Histogram commit_times() const = 0;  // so far; any thread
 };
 
 // Creates or opens STATE_DIR/journal.db; refuses a state directory that another process holds (flock), naming its pid.

@@ -21,12 +21,21 @@ struct ApiResponse {
   std::string body;
 };
 
+// What only the running process knows, counted since it started.
+struct ServiceFigures {
+  Histogram commit;    // of a group of records, by the journal's thread
+  Histogram decision;  // a step of the core
+  Histogram lag;       // from the time when a timer or a task was due to its turn on the loop
+  std::uint64_t bad_frames{};
+};
+
 struct ApiContext {
   Instant now;
   WallMs wall;
   bool live{};  // false: read from a stopped service's directory
   std::string version;
-  bool served{true};  // false: no scheduler works on that directory, so what is unfinished waits
+  bool served{true};                // false: no scheduler works on that directory, so what is unfinished waits
+  const ServiceFigures* figures{};  // none: read from a directory
 };
 
 // Every GET that the state alone answers. 404 and 400 as RFC 9457 problems.

@@ -10,8 +10,6 @@
 
 namespace modelhop {
 
-inline constexpr std::size_t kTrialStates = 8;
-
 struct ExperimentProgress {
   std::array<std::uint64_t, kTrialStates> trials{};  // by TrialState
   std::uint64_t trials_planned{};                    // as the search plans; 0 = it does not say

@@ -1,194 +1,158 @@
+// Which metrics there are. A counter whose help says "since this start" is not recorded; the others are the journal's,
+// and a restart does not take them back. Every label value is written, also at 0: a series never appears late.
 #include "scheduler/api/prometheus.h"
 
+#include <algorithm>
 #include <array>
-#include <map>
+#include <utility>
 
-#include "scheduler/api/json_text.h"
-#include "scheduler/api/progress.h"
+#include "scheduler/api/exposition.h"
 #include "scheduler/api/views.h"
 
 namespace modelhop {
 namespace {
 
-using Labels = std::vector<std::pair<std::string, std::string>>;
+constexpr std::array kUnitKinds = {"train", "train+evaluate"};  // as a bar of the Gantt says it
 
-std::string escaped(const std::string& value) {
-  std::string out;
-  for (const char c : value) {
-    if (c == '\n') {
-      out += "\\n";
-      continue;
-    }
-    if (c == '\\' || c == '"') out += '\\';
-    out += c;
-  }
-  return out;
+template <std::size_t... kIndex>
+std::array<const char*, sizeof...(kIndex)> record_types(std::index_sequence<kIndex...>) {
+  return {type_name(RecordBody(std::in_place_index<kIndex>))...};
 }
 
-// Writes one family after another; every sample of a family stands under its HELP and TYPE.
-class Text {
- public:
-  void family(const std::string& name, const char* type, const char* help) {
-    name_ = name;
-    out_ += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
-  }
-  void sample(const Labels& labels, double value, const std::string& suffix = "") {
-    out_ += name_ + suffix;
-    if (!labels.empty()) {
-      out_ += '{';
-      for (std::size_t i = 0; i < labels.size(); ++i) {
-        out_ += (i == 0 ? "" : ",") + labels[i].first + "=\"" + escaped(labels[i].second) + "\"";
-      }
-      out_ += '}';
-    }
-    out_ += ' ' + number(value) + '\n';
-  }
-  static std::string number(double value) {
-    const std::string text = number_text(value);
-    return text == "Infinity" ? "+Inf" : text == "-Infinity" ? "-Inf" : text;
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string name_, out_;
-};
-
-struct Histogram {
-  static constexpr std::array<double, 12> kBounds{0.001, 0.005, 0.025, 0.1, 0.25, 1, 2.5, 10, 30, 120, 600, 3600};
-  std::array<std::uint64_t, kBounds.size() + 1> counts{};
-  double sum{};
-  void add(double value) {
-    std::size_t at = 0;
-    while (at < kBounds.size() && value > kBounds[at]) ++at;
-    ++counts[at];
-    sum += value;
-  }
-  void write(Text& text, const Labels& labels) const {
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i <= kBounds.size(); ++i) {
-      total += counts[i];
-      Labels with = labels;
-      with.emplace_back("le", i < kBounds.size() ? Text::number(kBounds[i]) : "+Inf");
-      text.sample(with, static_cast<double>(total), "_bucket");
-    }
-    text.sample(labels, sum, "_sum");
-    text.sample(labels, static_cast<double>(total), "_count");
-  }
-};
-
-double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
-
-// What the leases of all experiments add up to.
-struct Units {
-  std::map<std::string, std::uint64_t> outcomes, retries, hops;
-  Histogram duration, checkpoint;
-  std::map<std::string, Histogram> hop_duration;
-};
-
-Units units_of(const State& state) {
-  Units out;
-  for (const ExperimentRow& experiment : state.experiments) {
-    for (const LeaseRow& lease : experiment.leases) {
-      if (lease.outcome == LeaseOutcome::kOpen) continue;
-      ++out.outcomes[to_string(lease.outcome)];
-      if (lease.outcome == LeaseOutcome::kReleased) {
-        ++out.retries[to_string(lease.fault)];
-        continue;
-      }
-      if (lease.outcome == LeaseOutcome::kFinished) {
-        out.duration.add(static_cast<double>(lease.to.value - lease.from.value) / 1e3);
-      }
-      const std::string path = to_string(lease.path);
-      ++out.hops[path];
-      out.hop_duration[path].add(seconds(lease.times.hop_ns));
-      out.checkpoint.add(seconds(lease.times.save_ns));
-    }
-  }
-  return out;
+// One sample for each value of an enumeration: its name under `label`, its count.
+template <class Enum, std::size_t kCount>
+void samples(Exposition& out, const char* label, const std::array<std::uint64_t, kCount>& counts,
+             std::size_t first = 0) {
+  for (std::size_t i = first; i < kCount; ++i) out.sample({{label, to_string(static_cast<Enum>(i))}}, counts[i]);
 }
 
-void write_units(const State& state, Text& text) {
-  const Units units = units_of(state);
-  text.family("modelhop_units_total", "counter", "Lease attempts that ended, by kind and outcome.");
-  for (const char* outcome : {"finished", "yielded", "released"}) {
-    const auto found = units.outcomes.find(outcome);
-    text.sample({{"kind", "train"}, {"outcome", outcome}},
-                found == units.outcomes.end() ? 0.0 : static_cast<double>(found->second));
-  }
-  text.family("modelhop_unit_duration_seconds", "histogram", "Length of finished units, from lease to result.");
-  units.duration.write(text, {{"kind", "train"}});
-  text.family("modelhop_unit_retries_total", "counter", "Units released without a result, by fault.");
-  for (const auto& [fault, count] : units.retries) text.sample({{"fault", fault}}, static_cast<double>(count));
-  text.family("modelhop_hops_total", "counter", "How a unit's parent state came to its worker.");
-  for (const auto& [path, count] : units.hops) {
-    text.sample({{"path", path}, {"outcome", "ok"}}, static_cast<double>(count));
-  }
-  text.family("modelhop_hop_duration_seconds", "histogram", "Time to bring a parent state into memory.");
-  for (const auto& [path, histogram] : units.hop_duration) histogram.write(text, {{"path", path}});
-  text.family("modelhop_checkpoint_duration_seconds", "histogram", "Time to write a state to the store.");
-  units.checkpoint.write(text, {});
-}
-
-void write_counts(const Core& core, const ApiContext& context, Text& text) {
-  const State& state = core.state();
-  std::map<std::string, double> experiments, trials, ended, causes;
-  for (std::size_t s = 0; s < kTrialStates; ++s) {
-    const auto trial_state = static_cast<TrialState>(s);
-    trials[to_string(trial_state)] = 0;
-    if (trial_state >= TrialState::kCompleted) ended[to_string(trial_state)] = 0;
-  }
-  for (const auto s : {ExperimentState::kRunning, ExperimentState::kStopping, ExperimentState::kCompleted,
-                       ExperimentState::kStopped, ExperimentState::kCanceled, ExperimentState::kFailed}) {
-    experiments[to_string(s)] = 0;
-  }
-  for (std::size_t cause = 0; cause < kCauses; ++cause) causes[to_string(static_cast<Cause>(cause))] = 0;
+void write_experiments(const Core& core, Instant now, Exposition& out) {
+  constexpr auto kStates = static_cast<std::size_t>(ExperimentState::kDeleted);  // deleted ones are not shown
+  std::array<std::uint64_t, kStates> experiments{};
   double gap = -1;
-  for (const ExperimentRow& row : state.experiments) {
+  for (const ExperimentRow& row : core.state().experiments) {
     if (row.state == ExperimentState::kDeleted) continue;
-    ++experiments[to_string(row.state)];
-    for (const TrialRow& trial : row.trials) {
-      ++trials[to_string(trial.state)];
-      if (trial.state >= TrialState::kCompleted) ++ended[to_string(trial.state)];
-    }
-    const ExperimentProgress progress = progress_of(core, context, row);
-    for (const auto& [cause, s] : progress.slot_seconds) causes[cause] += s;
-    if (!row.ended() && progress.gap) gap = std::max(gap, *progress.gap);
+    ++experiments[static_cast<std::size_t>(row.state)];
+    if (row.ended()) continue;
+    const LiveAccounting live = core.accounting(row.id, now);
+    if (live.bound_ns == 0) continue;
+    const double ratio = static_cast<double>(live.elapsed_ns) / static_cast<double>(live.bound_ns);
+    gap = std::max({gap, 0.0, ratio - 1});
   }
-  text.family("modelhop_experiments", "gauge", "Experiments by state.");
-  for (const auto& [name, count] : experiments) text.sample({{"state", name}}, count);
-  text.family("modelhop_trials", "gauge", "Trials by state.");
-  for (const auto& [name, count] : trials) text.sample({{"state", name}}, count);
-  text.family("modelhop_trials_ended_total", "counter", "Trials that ended, by how.");
-  for (const auto& [name, count] : ended) text.sample({{"how", name}}, count);
-  text.family("modelhop_slot_seconds_total", "counter", "Where slot time went; the causes sum to slots x time.");
-  for (const auto& [cause, s] : causes) text.sample({{"cause", cause}}, s);
-  if (gap >= 0) {
-    text.family("modelhop_bound_gap_ratio", "gauge",
-                "Largest gap of a running experiment to its bound: elapsed / bound - 1.");
-    text.sample({}, gap);
+  out.gauge("modelhop_experiments", "Experiments by state.");
+  samples<ExperimentState>(out, "state", experiments);
+  if (gap < 0) return;
+  out.gauge("modelhop_bound_gap_ratio", "Largest gap of a running experiment to its bound: elapsed / bound - 1.");
+  out.sample({}, gap);
+}
+
+void write_trials(const Totals& totals, Exposition& out) {
+  out.gauge("modelhop_trials", "Trials by state, of experiments that are not deleted.");
+  samples<TrialState>(out, "state", totals.trials);
+  out.counter("modelhop_trials_ended_total", "Trials that ended, by how.");
+  samples<TrialState>(out, "how", totals.trials_ended, static_cast<std::size_t>(TrialState::kCompleted));
+}
+
+void write_slots(const Core& core, Instant now, Exposition& out) {
+  std::uint64_t busy = 0, idle = 0;
+  for (const auto& slot : core.slots(now)) {
+    if (slot.connected) ++(slot.unit ? busy : idle);
   }
+  out.gauge("modelhop_workers_connected", "Workers that answer.");
+  out.sample({}, busy + idle);
+  out.gauge("modelhop_slots", "Slots of connected workers, by state.");
+  out.sample({{"state", "busy"}}, busy);
+  out.sample({{"state", "idle"}}, idle);
+  out.counter("modelhop_slot_seconds_total",
+              "Where slot time went while an experiment ran, since this start. A lease's time is added when it ends; "
+              "with that of the open leases, the causes sum to slots x time.");
+  const LiveCounts counts = core.counts(now);
+  for (std::size_t i = 0; i < kCauses; ++i) {
+    out.sample({{"cause", to_string(static_cast<Cause>(i))}}, static_cast<double>(counts.slot_ns[i]) / 1e9);
+  }
+  out.counter("modelhop_lease_expirations_total",
+              "Leases that ran out because no heartbeat named their unit, since this start.");
+  out.sample({}, counts.lease_expirations);
+}
+
+void write_units(const Totals& totals, Exposition& out) {
+  out.counter("modelhop_units_total", "Lease attempts that ended, by kind and outcome.");
+  for (std::size_t kind = 0; kind < kUnitKinds.size(); ++kind) {
+    const Totals::Units& units = totals.units[kind];
+    const auto attempts = [&](LeaseOutcome outcome, std::uint64_t count) {
+      out.sample({{"kind", kUnitKinds[kind]}, {"outcome", to_string(outcome)}}, count);
+    };
+    attempts(LeaseOutcome::kFinished, units.finished);
+    attempts(LeaseOutcome::kYielded, units.yielded);
+    attempts(LeaseOutcome::kReleased, units.released);
+  }
+  out.histogram("modelhop_unit_duration_seconds", "Length of finished units, from lease to result, by kind.");
+  for (std::size_t kind = 0; kind < kUnitKinds.size(); ++kind) {
+    out.sample({{"kind", kUnitKinds[kind]}}, totals.units[kind].duration);
+  }
+  out.counter("modelhop_unit_retries_total", "Units released without a result, by fault.");
+  samples<Fault>(out, "fault", totals.released);
+}
+
+void write_states(const Totals& totals, Exposition& out) {
+  const auto path = [](std::size_t i) { return std::string(to_string(static_cast<HopPath>(i))); };
+  out.counter("modelhop_hops_total",
+              "How a unit's parent state came to its worker; failed: a state was lost or is not what its hash says.");
+  for (std::size_t i = 0; i < kHopPaths; ++i) {
+    out.sample({{"path", path(i)}, {"outcome", "ok"}}, totals.hops[i].done);
+    out.sample({{"path", path(i)}, {"outcome", "failed"}}, totals.hops[i].failed);
+  }
+  out.counter(
+      "modelhop_hop_bytes_total",
+      "Bytes of parent states brought to a worker, of units with a result; what stays or is made new moves none.");
+  for (std::size_t i = 0; i < kHopPaths; ++i) out.sample({{"path", path(i)}}, totals.hops[i].bytes);
+  out.histogram("modelhop_hop_duration_seconds", "Time to bring a parent state into memory, of units with a result.");
+  for (std::size_t i = 0; i < kHopPaths; ++i) out.sample({{"path", path(i)}}, totals.hops[i].duration);
+  out.counter("modelhop_checkpoint_bytes_total", "Bytes of accepted states, each written to the store.");
+  out.sample({}, totals.checkpoint_bytes);
+  out.histogram("modelhop_checkpoint_duration_seconds", "Time to write an accepted state to the store.");
+  out.sample({}, totals.checkpoint);
+  out.gauge("modelhop_store_bytes", "Bytes of the states in the store that this journal knows.");
+  out.sample({}, totals.store_bytes);
+}
+
+void write_journal(const Totals& totals, Exposition& out) {
+  static const auto kTypes = record_types(std::make_index_sequence<std::variant_size_v<RecordBody>>());
+  out.counter("modelhop_journal_records_total", "Records of the journal, by type.");
+  for (std::size_t i = 0; i < kTypes.size(); ++i) out.sample({{"type", kTypes[i]}}, totals.records[i]);
+}
+
+void write_service(const Core& core, const ServiceFigures& figures, Instant now, Exposition& out) {
+  out.histogram("modelhop_journal_commit_seconds",
+                "Time to make a group of records durable, fsync included, since this start.");
+  out.sample({}, figures.commit);
+  out.histogram("modelhop_decision_seconds", "Time of a step of the scheduler's core, since this start.");
+  out.sample({}, figures.decision);
+  out.histogram("modelhop_loop_lag_seconds",
+                "How late the scheduler's loop came to a timer or a posted task, since this start.");
+  out.sample({}, figures.lag);
+  out.counter("modelhop_stale_messages_total",
+              "Messages of workers that changed nothing, by why, since this start. A few are usual: they were late.");
+  samples<Ignored>(out, "reason", core.counts(now).ignored);
+  out.sample({{"reason", "bad_frame"}}, figures.bad_frames);
 }
 
 }  // namespace
 
 std::string prometheus_text(const Core& core, const ApiContext& context) {
-  Text text;
-  text.family("modelhop_build_info", "gauge", "Always 1; the version is its label.");
-  text.sample({{"version", context.version}}, 1);
-  text.family("modelhop_boot_number", "gauge", "Times the scheduler was started on this journal.");
-  text.sample({}, static_cast<double>(core.state().boot));
-  write_counts(core, context, text);
-  double busy = 0, idle = 0;
-  for (const auto& slot : core.slots(context.now)) {
-    if (slot.connected) ++(slot.unit ? busy : idle);
-  }
-  text.family("modelhop_slots", "gauge", "Slots of connected workers, by state.");
-  text.sample({{"state", "busy"}}, busy);
-  text.sample({{"state", "idle"}}, idle);
-  text.family("modelhop_workers_connected", "gauge", "Workers that answer.");
-  text.sample({}, busy + idle);
-  write_units(core.state(), text);
-  return text.take();
+  Exposition out;
+  out.gauge("modelhop_build_info", "Always 1; the version is its label.");
+  out.sample({{"version", context.version}}, 1.0);
+  out.gauge("modelhop_boot_number", "The fence number of this start: it grows with every start on the store.");
+  out.sample({}, core.state().boot);
+  write_experiments(core, context.now, out);
+  write_trials(core.totals(), out);
+  write_slots(core, context.now, out);
+  write_units(core.totals(), out);
+  write_states(core.totals(), out);
+  write_journal(core.totals(), out);
+  if (context.figures != nullptr) write_service(core, *context.figures, context.now, out);
+  return out.take();
 }
 
 }  // namespace modelhop

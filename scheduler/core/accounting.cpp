@@ -34,6 +34,7 @@ void Core::Impl::advance_accounts(Instant to) {
   const auto passed_ns = static_cast<std::uint64_t>(to - now);
   now = to;
   if (passed_ns == 0) return;
+  for (std::size_t cause = 0; cause < kCauses; ++cause) counts.slot_ns[cause] += idle_slots[cause] * passed_ns;
   for (const ExperimentId id : index.live) {
     ExperimentLive& account = live_of(id);
     if (!account.accounting) continue;
@@ -61,6 +62,8 @@ Cause Core::Impl::slot_cause(const WorkerRow& row, const ExperimentRow& experime
 }
 
 void Core::Impl::count_idle() {
+  idle_slots = {};
+  bool oldest = true;  // of several experiments, a free slot waits for the oldest
   for (const ExperimentId id : index.live) {
     ExperimentLive& account = live_of(id);
     if (!account.accounting) continue;
@@ -70,15 +73,21 @@ void Core::Impl::count_idle() {
     for (const WorkerRow& row : state.workers) {
       if (!eligible(row)) continue;
       ++account.slots_now;
-      if (index.slots[row.id.value - 1].experiment == id) continue;  // split when the lease ends
-      ++account.idle[static_cast<std::size_t>(slot_cause(row, experiment))];
+      const ExperimentId leased = index.slots[row.id.value - 1].experiment;
+      if (leased == id) continue;  // split when the lease ends
+      const auto cause = static_cast<std::size_t>(slot_cause(row, experiment));
+      ++account.idle[cause];
+      if (oldest && !leased) ++idle_slots[cause];
     }
+    oldest = false;
   }
 }
 
 void Core::Impl::account_lease(ExperimentRow& experiment, const LeaseRow& lease) {
   SlotLive& slot = slots[lease.worker.value - 1];
-  split(live_of(experiment.id).sums.slot_ns, static_cast<std::uint64_t>(now - slot.since), lease.outcome, lease.times);
+  for (CauseTimes* sums : {&live_of(experiment.id).sums.slot_ns, &counts.slot_ns}) {
+    split(*sums, static_cast<std::uint64_t>(now - slot.since), lease.outcome, lease.times);
+  }
   slot.since = now;
 }
 
@@ -151,6 +160,13 @@ LiveAccounting Core::Impl::accounting(ExperimentId id, Instant to) const {
   }
   result.elapsed_ns = account.elapsed_before_ns + static_cast<std::uint64_t>(std::max(to, now) - account.started);
   result.bound_ns = bound_ns(*experiment);
+  return result;
+}
+
+LiveCounts Core::Impl::live_counts(Instant to) const {
+  LiveCounts result = counts;
+  const auto passed_ns = static_cast<std::uint64_t>(std::max(to, now) - now);
+  for (std::size_t cause = 0; cause < kCauses; ++cause) result.slot_ns[cause] += idle_slots[cause] * passed_ns;
   return result;
 }
 

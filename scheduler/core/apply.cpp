@@ -17,6 +17,7 @@ Status Core::Impl::apply(const Record& record) {
     return corrupt("record " + std::to_string(record.seq) + " (" + type_name(record.body) +
                    ") does not fit: " + status.message());
   }
+  ++index.totals.records[record.body.index()];
   state.seq = record.seq;
   state.at = record.at;
   return status;

@@ -78,6 +78,7 @@ Status Core::Impl::on(const ExperimentStateChanged& record, WallMs at) {
     for (const TrialRow& trial : row->trials) {
       REFUSE_IF(!trial.stored.empty(), to_string(row->id, trial.id) + " still has states in the store");
     }
+    for (const TrialRow& trial : row->trials) --index.totals.trials[static_cast<std::size_t>(trial.state)];
     row->trials.clear();
     row->units.clear();
     row->leases.clear();
@@ -111,6 +112,7 @@ Status Core::Impl::on(const TrialCreated& record, WallMs at) {
   trial.head.trial = record.trial;
   trial.created_at = at;
   row->trials.push_back(std::move(trial));
+  ++index.totals.trials[static_cast<std::size_t>(TrialState::kPending)];
   ExperimentIndex& ix = index_of(record.experiment);
   ix.trial_busy_ns.push_back(0);
   ++ix.live;
@@ -144,7 +146,8 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
   REFUSE_IF(record.how == TrialState::kCompleted && trial->visits != trial->target_visits,
             to_string(record.experiment, record.trial) + " has not all its visits");
   set_waiting(*row, *trial, false);
-  trial->state = record.how;
+  set_state(*trial, record.how);
+  ++index.totals.trials_ended[static_cast<std::size_t>(record.how)];
   trial->reason = record.reason;
   trial->ended_at = at;
   ExperimentIndex& ix = index_of(record.experiment);
@@ -190,6 +193,7 @@ Status Core::Impl::on(const StateDeleted& record, WallMs) {
   const auto deleting = std::find(row->deleting.begin(), row->deleting.end(), record.state);
   REFUSE_IF(deleting == row->deleting.end(), "the deletion was not intended");
   row->deleting.erase(deleting);
+  index.totals.store_bytes -= record.state.size_bytes;
   return {};
 }
 

@@ -58,12 +58,28 @@ void Core::Impl::close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome 
   --index_of(experiment.id).leased;
 }
 
-void Core::Impl::count_times(ExperimentRow& experiment, LeaseRow& lease, const UnitTimes& t, HopPath path) {
+void Core::Impl::set_state(TrialRow& trial, TrialState to) {
+  --index.totals.trials[static_cast<std::size_t>(trial.state)];
+  ++index.totals.trials[static_cast<std::size_t>(to)];
+  trial.state = to;
+}
+
+void Core::Impl::count_result(ExperimentRow& experiment, const TrialRow& trial, LeaseRow& lease, const UnitTimes& t,
+                              HopPath path, const StateRef& result) {
   lease.times = t;
   lease.path = path;
   const std::uint64_t busy_ns = t.load_ns + t.hop_ns + t.train_ns + t.evaluate_ns + t.save_ns;
   index_of(experiment.id).partition_busy_ns[lease.partition.value] += busy_ns;
   index_of(experiment.id).trial_busy_ns[lease.trial.value - 1] += busy_ns;
+  Totals& totals = index.totals;
+  Totals::Hops& hops = totals.hops[static_cast<std::size_t>(path)];
+  ++hops.done;
+  if (path == HopPath::kStore) hops.bytes += trial.head.size_bytes;
+  hops.duration.add(t.hop_ns);
+  if (result == trial.head) return;  // it stopped before its first batch and stored nothing
+  totals.checkpoint_bytes += result.size_bytes;
+  totals.store_bytes += result.size_bytes;
+  totals.checkpoint.add(t.save_ns);
 }
 
 Status Core::Impl::on(const UnitLeased& record, WallMs at) {
@@ -121,7 +137,7 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
   lease.from = at;
   row->leases.push_back(std::move(lease));
   if (trial.state == TrialState::kPending) {
-    trial.state = TrialState::kRunning;
+    set_state(trial, TrialState::kRunning);
     trial.started_at = at;
   }
   if (row->started_at == WallMs{}) row->started_at = at;
@@ -139,7 +155,11 @@ Status Core::Impl::on(const UnitFinished& record, WallMs at) {
   TrialRow& trial = row.trials[lease->trial.value - 1];
   REFUSE_IF(!fits_finish(row, trial, record.state), "the state is not this visit's result");
   close(row, *lease, LeaseOutcome::kFinished, at);
-  count_times(row, *lease, record.times, record.path);
+  count_result(row, trial, *lease, record.times, record.path, record.state);
+  Totals::Units& units = index.totals.units[lease->then_evaluate];
+  ++units.finished;
+  units.duration.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, at.value - lease->from.value)) *
+                     kMillisecond);
   UnitRow& unit = row.units[record.unit.value - 1];
   unit.state = UnitState::kDone;
   unit.train.clear();
@@ -159,7 +179,8 @@ Status Core::Impl::on(const UnitYielded& record, WallMs at) {
   TrialRow& trial = row.trials[lease->trial.value - 1];
   REFUSE_IF(!fits_yield(row, trial, record.state), "the state is none that this visit can reach");
   close(row, *lease, LeaseOutcome::kYielded, at);
-  count_times(row, *lease, record.times, record.path);
+  count_result(row, trial, *lease, record.times, record.path, record.state);
+  ++index.totals.units[lease->then_evaluate].yielded;
   UnitRow& unit = row.units[record.unit.value - 1];
   unit.state = UnitState::kWaiting;
   if (record.state != trial.head) {
@@ -180,6 +201,12 @@ Status Core::Impl::on(const UnitReleased& record, WallMs at) {
   close(row, *lease, LeaseOutcome::kReleased, at);
   lease->fault = record.fault;
   lease->detail = record.detail;
+  ++index.totals.units[lease->then_evaluate].released;
+  ++index.totals.released[static_cast<std::size_t>(record.fault)];
+  // Only what is fetched can be lost or spoiled on its way, and what lies in memory is not fetched.
+  if (record.fault == Fault::kHashMismatch && trial.head.hash) {
+    ++index.totals.hops[static_cast<std::size_t>(HopPath::kStore)].failed;
+  }
   unit.state = UnitState::kWaiting;
   if (record.fault == Fault::kWorkerLost) {
     ++unit.worker_deaths;

@@ -20,6 +20,8 @@ const State& Core::state() const { return impl_->state; }
 LiveAccounting Core::accounting(ExperimentId experiment, Instant now) const {
   return impl_->accounting(experiment, now);
 }
+const Totals& Core::totals() const { return impl_->index.totals; }
+LiveCounts Core::counts(Instant now) const { return impl_->live_counts(now); }
 std::vector<Core::SlotStatus> Core::slots(Instant now) const { return impl_->slot_statuses(now); }
 bool Core::quiet() const {
   return std::none_of(impl_->index.slots.begin(), impl_->index.slots.end(),

@@ -8,6 +8,7 @@
 
 #include "scheduler/core/events.h"
 #include "scheduler/core/state.h"
+#include "scheduler/core/totals.h"
 
 namespace modelhop {
 
@@ -56,6 +57,8 @@ class Core {
   const State& state() const;
   // Of an ended experiment: the recorded final figures. Zeros: no such experiment.
   LiveAccounting accounting(ExperimentId experiment, Instant now) const;
+  const Totals& totals() const;          // of the journal
+  LiveCounts counts(Instant now) const;  // since begin_serving()
   // What a free slot of this worker waits for, and since when; for /idle, /why and the live Gantt.
   struct SlotStatus {
     WorkerId worker;

@@ -52,6 +52,8 @@ struct Core::Impl {
   bool place_dirty{};             // holders, workers or bound profiles changed
   Instant settle_until = kNever;  // placing waits for workers_expected until then
   bool settled{};
+  LiveCounts counts;                        // leases that ended, and idle time up to `now`
+  CauseTimes idle_slots{};                  // free slots now, by cause: each once, however many experiments run
   std::uint64_t leases_since_boot{};        // for a planted mistake only
   std::vector<SlotLive> slots;              // [worker - 1]
   std::vector<ExperimentLive> experiments;  // [id - 1]
@@ -89,7 +91,10 @@ struct Core::Impl {
   PartitionIndex next_partition(const ExperimentRow& experiment, const TrialRow& trial) const;
   void set_waiting(ExperimentRow& experiment, TrialRow& trial, bool waiting);
   void close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome outcome, WallMs at);
-  void count_times(ExperimentRow& experiment, LeaseRow& lease, const UnitTimes& times, HopPath path);
+  // Of a lease with a result. REQUIRES: `trial` still has the head that the lease started from.
+  void count_result(ExperimentRow& experiment, const TrialRow& trial, LeaseRow& lease, const UnitTimes& times,
+                    HopPath path, const StateRef& result);
+  void set_state(TrialRow& trial, TrialState to);
 
   // --- core.cpp ---
   template <class Body>
@@ -122,6 +127,8 @@ struct Core::Impl {
   WorkerRow* present(const Incarnation& incarnation);
   void heard(WorkerId id);
   void named(WorkerRow& row, const Progress& progress);  // by a heartbeat or a re-offer
+  void ignore(Ignored reason) { ++counts.ignored[static_cast<std::size_t>(reason)]; }
+  void ignore_lease(Token token) { ignore(token.boot < state.boot ? Ignored::kOldBoot : Ignored::kStaleToken); }
   void lose(WorkerRow& row, Fault fault, const std::string& reason);
   void expire();  // leases, workers, budgets, timers whose time has come
   void send_places(const WorkerRow& row);
@@ -176,6 +183,7 @@ struct Core::Impl {
   Cause idle_cause(const ExperimentRow& experiment) const;
   Cause slot_cause(const WorkerRow& row, const ExperimentRow& experiment) const;
   LiveAccounting accounting(ExperimentId id, Instant at) const;
+  LiveCounts live_counts(Instant at) const;
   std::vector<SlotStatus> slot_statuses(Instant at) const;
 
   std::string snapshot() const;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "scheduler/core/state.h"
+#include "scheduler/core/totals.h"
 
 namespace modelhop {
 
@@ -43,6 +43,7 @@ struct ExperimentIndex {
 };
 
 struct Index {
+  Totals totals;
   std::vector<SlotIndex> slots;              // [worker - 1]
   std::vector<ExperimentIndex> experiments;  // [id - 1]
   std::vector<ExperimentId> live;            // not ended, ascending

@@ -32,6 +32,8 @@ class Checker {
   std::vector<std::string> broken_;
   std::size_t open_leases_{};
   std::vector<std::uint64_t> finished_;  // visits finished, by trial
+  std::uint64_t store_bytes_{};
+  std::array<std::uint64_t, kTrialStates> trials_{};
 };
 
 std::vector<std::string> Checker::run() {
@@ -47,6 +49,11 @@ std::vector<std::string> Checker::run() {
       index_.slots.begin(), index_.slots.end(), [](const SlotIndex& s) { return s.experiment.value != 0; }));
   expect(leased == open_leases_,
          [&] { return std::to_string(open_leases_) + " open leases on " + std::to_string(leased) + " slots"; });
+  expect(store_bytes_ == index_.totals.store_bytes, [&] {
+    return "the store's states are " + std::to_string(store_bytes_) + " bytes, counted " +
+           std::to_string(index_.totals.store_bytes);
+  });
+  expect(trials_ == index_.totals.trials, [] { return "the totals count trials wrong"; });
   accounts();
   return std::move(broken_);
 }
@@ -89,7 +96,10 @@ void Checker::experiment(const ExperimentRow& row) {
   const ExperimentIndex& ix = impl_.index_of(row.id);
   std::uint64_t live_trials = 0, failed = 0;
   leases(row);
+  for (const StateRef& state : row.deleting) store_bytes_ += state.size_bytes;
   for (const TrialRow& one : row.trials) {
+    ++trials_[static_cast<std::size_t>(one.state)];
+    for (const StateRef& state : one.stored) store_bytes_ += state.size_bytes;
     live_trials += live(one.state) ? 1 : 0;
     failed += one.state == TrialState::kFailed || one.state == TrialState::kInvalid;
     trial(row, one);

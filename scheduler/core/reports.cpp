@@ -40,11 +40,13 @@ Status Core::Impl::check_report(const ExperimentRow& experiment, const LeaseRow&
 
 void Core::Impl::handle(const UnitDone& event) {
   const UnitReport& report = event.report;
-  if (const WorkerRow* row = present(event.incarnation)) heard(row->id);
+  const WorkerRow* row = present(event.incarnation);
+  if (row != nullptr) heard(row->id);
   const LeaseRow* lease = find_open(report.experiment, report.unit, report.token);
   const Dismiss dismiss{report.experiment, report.unit, report.token};
   if (lease == nullptr || (lease->incarnation != event.incarnation && !planted(Mistake::kStaleTokenAccepted))) {
     // A late worker or a copy, not a fault.
+    row == nullptr ? ignore(Ignored::kUnknownIncarnation) : ignore_lease(report.token);
     send(event.incarnation, dismiss);
     return;
   }

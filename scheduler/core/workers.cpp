@@ -26,12 +26,14 @@ void Core::Impl::handle(const WorkerHello& hello) {
   const auto refuse = [&](const std::string& reason) { send(hello.incarnation, Refused{reason}); };
   if (hello.name.empty() || hello.name.size() > kNameBytesMax) return refuse("a worker's name has 1 to 128 bytes");
   if (hello.boot_seen > state.boot) {
+    ignore(Ignored::kNewerBoot);
     return refuse("this scheduler's boot " + std::to_string(state.boot) + " is over: you have obeyed boot " +
                   std::to_string(hello.boot_seen) + "; connect to the newer scheduler");
   }
   const auto named_so = index.workers_by_name.find(hello.name);
   WorkerRow* row = named_so == index.workers_by_name.end() ? nullptr : &worker(named_so->second);
   if (row != nullptr && std::find(row->former.begin(), row->former.end(), hello.incarnation) != row->former.end()) {
+    ignore(Ignored::kUnknownIncarnation);
     return refuse("another process has joined as " + hello.name + " since; give each worker a name of its own");
   }
   const WorkerRow* same_process = present(hello.incarnation);
@@ -75,6 +77,7 @@ void Core::Impl::named(WorkerRow& row, const Progress& progress) {
   const ExperimentId experiment = index.slots[row.id.value - 1].experiment;
   if (lease == nullptr || experiment != progress.experiment || lease->unit != progress.unit ||
       lease->token != progress.token) {
+    ignore_lease(progress.token);
     send(row.incarnation, YieldUnit{state.boot, progress.experiment, progress.unit, progress.token, false});
     return;
   }
@@ -88,7 +91,7 @@ void Core::Impl::named(WorkerRow& row, const Progress& progress) {
 
 void Core::Impl::handle(const Heartbeat& event) {
   WorkerRow* row = present(event.incarnation);
-  if (row == nullptr) return;  // it will say hello once it notices the silence
+  if (row == nullptr) return ignore(Ignored::kUnknownIncarnation);  // it says hello once it notices the silence
   heard(row->id);
   const LeaseRow* lease = open_lease(row->id);
   SlotLive& slot = slots[row->id.value - 1];
@@ -104,7 +107,8 @@ void Core::Impl::handle(const Heartbeat& event) {
 }
 
 void Core::Impl::handle(const WorkerBye& event) {
-  if (WorkerRow* row = present(event.incarnation)) lose(*row, Fault::kNone, event.reason);
+  WorkerRow* row = present(event.incarnation);
+  row != nullptr ? lose(*row, Fault::kNone, event.reason) : ignore(Ignored::kUnknownIncarnation);
 }
 
 void Core::Impl::handle(const WorkerGone& event) {
@@ -138,6 +142,7 @@ void Core::Impl::expire() {
     }
     const LeaseRow* lease = open_lease(state.workers[i].id);
     if (lease != nullptr && slot.lease_expires <= now && !planted(Mistake::kExpiryForgotten)) {
+      ++counts.lease_expirations;
       release(*find_experiment(index.slots[i].experiment), *lease, Fault::kWorkerLost, "its lease expired");
     }
   }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "scheduler/api/exposition.h"
 #include "scheduler/api/json_text.h"
 #include "scheduler/web/target.h"
 
@@ -182,13 +183,10 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   std::string own_metrics() const {
-    std::string out =
-        "# HELP modelhop_http_requests_total Responses of the HTTP API, by status code.\n"
-        "# TYPE modelhop_http_requests_total counter\n";
-    for (const auto& [code, count] : shared_->answered) {
-      out += "modelhop_http_requests_total{code=\"" + std::to_string(code) + "\"} " + std::to_string(count) + "\n";
-    }
-    return out;
+    Exposition out;
+    out.counter("modelhop_http_requests_total", "Responses of the HTTP API, by status code, since this start.");
+    for (const auto& [code, count] : shared_->answered) out.sample({{"code", std::to_string(code)}}, count);
+    return out.take();
   }
 
   // Asks first which experiment it is, or what the newest record is, and then hands the socket to the stream.

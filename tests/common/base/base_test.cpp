@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <set>
 
 #include "common/base/hash.h"
+#include "common/base/histogram.h"
 #include "common/base/ids.h"
 #include "common/base/rng.h"
 #include "common/base/time.h"
@@ -117,4 +119,21 @@ TEST_CASE("an epoch visits every partition once", "[base][visit_order]") {
 TEST_CASE("times print as ISO 8601 in UTC", "[base][time]") {
   CHECK(to_iso8601({0}) == "1970-01-01T00:00:00.000Z");
   CHECK(to_iso8601({1'795'250'460'123}) == "2026-11-21T08:41:00.123Z");
+}
+
+TEST_CASE("a histogram's bounds belong to the bucket below, and its sum does not wrap", "[base][histogram]") {
+  Histogram histogram;
+  histogram.add(0);
+  histogram.add(Histogram::kBoundsNs[0]);
+  histogram.add(Histogram::kBoundsNs[0] + 1);
+  histogram.add(Histogram::kBoundsNs.back() + 1);
+  CHECK(histogram.counts[0] == 2);
+  CHECK(histogram.counts[1] == 1);
+  CHECK(histogram.counts.back() == 1);
+  CHECK(histogram.sum_ns == 2 * Histogram::kBoundsNs[0] + 1 + Histogram::kBoundsNs.back() + 1);
+  CHECK(std::is_sorted(Histogram::kBoundsNs.begin(), Histogram::kBoundsNs.end()));
+  histogram.add(UINT64_MAX);
+  histogram.add(UINT64_MAX);
+  CHECK(histogram.sum_ns == UINT64_MAX);
+  CHECK(histogram.counts.back() == 3);
 }

@@ -8,6 +8,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <fstream>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -101,6 +102,22 @@ TEST_CASE("append waits when the queue is full, and loses nothing", "[journal][l
     for (std::uint64_t seq = 1; seq <= 49; seq += 3) journal->append(range(seq, seq + 2));
   }
   CHECK(count_intact(scratch.path) == 51);
+}
+
+TEST_CASE("each commit is timed", "[journal]") {
+  const Scratch scratch;
+  auto journal = std::move(open_journal(scratch.path)).value();
+  const auto commits = [&] {
+    const Histogram times = journal->commit_times();
+    return std::accumulate(times.counts.begin(), times.counts.end(), std::uint64_t{0});
+  };
+  CHECK(commits() == 0);
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+    journal->append(range(seq, seq));
+    journal->flush();
+    CHECK(commits() == seq);
+  }
+  CHECK(journal->commit_times().sum_ns > 0);
 }
 
 TEST_CASE("a writer killed at any moment keeps every record it called durable", "[journal][kill]") {

@@ -198,35 +198,6 @@ TEST_CASE("numbers are written shortest and read back as the same double", "[api
   CHECK(number_json(-std::numeric_limits<double>::infinity()) == "-Infinity");
 }
 
-TEST_CASE("Prometheus text has a type for every family and no label of a trial", "[api][metrics]") {
-  const test::Recorded recorded;
-  const ApiResponse response = recorded.ask("/metrics");
-  REQUIRE(response.status == 200);
-  std::set<std::string> typed;
-  std::size_t samples = 0;
-  for (std::size_t from = 0; from < response.body.size();) {
-    const std::size_t end = response.body.find('\n', from);
-    const std::string line = response.body.substr(from, end - from);
-    from = end + 1;
-    if (line.starts_with("# TYPE ")) typed.insert(line.substr(7, line.find(' ', 7) - 7));
-    if (line.starts_with("#")) continue;
-    ++samples;
-    std::string name = line.substr(0, line.find_first_of("{ "));
-    for (const char* suffix : {"_bucket", "_sum", "_count"}) {
-      if (name.ends_with(suffix) && typed.contains(name.substr(0, name.size() - std::string(suffix).size()))) {
-        name = name.substr(0, name.size() - std::string(suffix).size());
-      }
-    }
-    INFO(line);
-    CHECK(typed.contains(name));
-    CHECK(line.find("e1.") == std::string::npos);
-  }
-  CHECK(samples > 30);
-  CHECK(response.body.find("modelhop_units_total{kind=\"train\",outcome=\"finished\"} 8\n") != std::string::npos);
-  CHECK(response.body.find("modelhop_unit_retries_total{fault=\"worker_lost\"} 1\n") != std::string::npos);
-  CHECK(response.body.find("modelhop_boot_number 1\n") != std::string::npos);
-}
-
 TEST_CASE("a time is read back as the API writes it", "[api]") {
   CHECK(parse_time(to_iso8601({1'763'714'460'123}))->value == 1'763'714'460'123);
   CHECK(parse_time("2026-11-21T08:41:00Z").has_value());

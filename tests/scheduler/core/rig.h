@@ -1,6 +1,7 @@
 #pragma once
-// What the core's tests share: a search that makes n trials, specs made by hand, and names of workers.
+// What the core's tests share: a search that makes n trials, specs made by hand, names of workers, and a core to drive.
 #include <algorithm>
+#include <catch2/catch_test_macros.hpp>
 #include <string>
 
 #include "scheduler/core/core.h"
@@ -98,5 +99,56 @@ inline StateRef child(const StateRef& parent, std::uint32_t partitions, std::uin
                       static_cast<std::uint8_t>(state.at.visit), static_cast<std::uint8_t>(batch), 1};
   return state;
 }
+
+// A core with a client, some workers, and everything it said.
+struct Rig {
+  explicit Rig(CoreConfig config = {}) : core(config, hooks()) { REQUIRE(core.begin_serving(1, now, {1}, all).ok()); }
+  void step(const Event& event) {
+    core.step(now, {now.ns / kMillisecond}, event, all);
+    for (const std::string& broken : core.check_invariants()) FAIL(broken);
+  }
+  Status create(Spec spec, std::uint32_t partitions, std::string key = "") {
+    CreateExperiment event;
+    event.idempotency_key = std::move(key);
+    event.spec = keep(std::move(spec));
+    event.dataset = make_dataset(partitions);
+    step(event);
+    return std::get<Reply>(all.sends.back().message).status;
+  }
+  void hello(unsigned worker, const std::string& name = "") {
+    WorkerHello event;
+    event.name = name.empty() ? "w" + std::to_string(worker) : name;
+    event.incarnation = incarnation(worker % 256, 1 + worker / 256);
+    event.profile.bytes[0] = 1;
+    step(event);
+  }
+  const ExperimentRow& experiment(std::size_t i = 0) { return core.state().experiments.at(i); }
+  UnitReport report(const LeaseRow& lease) {
+    UnitReport result;
+    result.experiment = experiment().id;
+    result.unit = lease.unit;
+    result.token = lease.token;
+    MemberResult member;
+    member.state = child(experiment().trials[lease.trial.value - 1].head, experiment().partitions);
+    member.validation = {{"loss", 1, 1}};
+    result.members.push_back(member);
+    return result;
+  }
+  void finish(const LeaseRow& open) {
+    const LeaseRow lease = open;
+    step(UnitDone{lease.incarnation, report(lease)});
+  }
+  std::vector<LeaseRow> open_leases() {
+    std::vector<LeaseRow> open;
+    for (const LeaseRow& lease : experiment().leases) {
+      if (lease.outcome == LeaseOutcome::kOpen) open.push_back(lease);
+    }
+    return open;
+  }
+
+  Instant now{kSecond};
+  Actions all;
+  Core core;
+};
 
 }  // namespace modelhop::test

@@ -33,7 +33,7 @@ class FakeService final : public Service {
       return done({200, "application/json", R"({"id":"e1","seq":)" + std::to_string(newest()) + "}"});
     }
     if (request.path == "/api/v1/big") return done({200, "application/json", std::string(8 << 20, 'x')});
-    if (request.path == "/metrics") return done({200, "text/plain", "a 1\n"});
+    if (request.path == "/metrics") return done({200, "text/plain", "# HELP a b\n# TYPE a gauge\na 1\n"});
     if (request.path == "/api/v1/echo") return done({200, "application/json", request.body});
     done(problem_404());
   }

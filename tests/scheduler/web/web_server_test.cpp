@@ -1,6 +1,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "client.h"
+#include "tests/scheduler/api/exposition_check.h"
 
 namespace modelhop {
 namespace {
@@ -54,7 +55,17 @@ TEST_CASE("requests reach the service with query, body and Idempotency-Key, and 
   CHECK(seen.idempotency_key == "k1");
   CHECK(status_of(running.ask(get("/api/v1/none"))) == 404);
   CHECK(running.ask(get("/")).find("/api/v1/experiments") != std::string::npos);
-  CHECK(running.ask(get("/metrics")).find("modelhop_http_requests_total{code=\"200\"}") != std::string::npos);
+}
+
+TEST_CASE("responses are counted by status in the metrics, below the service's own", "[web][metrics]") {
+  Running running;
+  for (const char* target : {"/api/v1/status", "/api/v1/status", "/api/v1/none"}) running.ask(get(target));
+  const std::string response = running.ask(get("/metrics"));
+  const test::Exposed got = test::read_exposition(response.substr(response.find("\r\n\r\n") + 4));
+  for (const std::string& problem : got.problems) FAIL_CHECK(problem);
+  CHECK(got["a"] == 1);
+  CHECK(got["modelhop_http_requests_total{code=\"200\"}"] == 2);
+  CHECK(got["modelhop_http_requests_total{code=\"404\"}"] == 1);
 }
 
 TEST_CASE("several requests go over one connection, and HEAD has no body", "[web]") {
