@@ -9,20 +9,18 @@
 #include <cerrno>
 #include <utility>
 
-#include "common/store/files.h"
-
 namespace modelhop {
 namespace {
 
 constexpr int kExecFailed = 127;
 
 // Between fork and exec of a process with threads: only calls that are safe in a signal handler.
-[[noreturn]] void become(char* const* argv, int log, pid_t parent) {
+[[noreturn]] void become(char* const* argv, int output, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(kExecFailed);  // it died before the line above
   ::setpgid(0, 0);
-  ::dup2(log, STDOUT_FILENO);
-  ::dup2(log, STDERR_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(output, STDERR_FILENO);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -32,17 +30,20 @@ constexpr int kExecFailed = 127;
 
 }  // namespace
 
-Result<Child> Child::start(const std::vector<std::string>& argv, const std::string& log) {
-  const File file(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (file.get() < 0) return file_error(log, "cannot be opened");
+Result<Child> Child::start(const std::vector<std::string>& argv) {
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return file_error(argv[0], "cannot get a pipe");
+  File output(ends[0]);
+  const File input(ends[1]);
+  ::fcntl(output.get(), F_SETFL, O_NONBLOCK);  // of the read end alone: the child waits where its pipe is full
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return file_error(argv[0], "cannot be started");
-  if (pid == 0) become(arguments.data(), file.get(), parent);
-  return Child(pid);
+  if (pid == 0) become(arguments.data(), input.get(), parent);
+  return Child(pid, std::move(output));
 }
 
 Child::~Child() {
@@ -52,10 +53,11 @@ Child::~Child() {
   }
 }
 
-Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)), output_(std::move(other.output_)) {}
 
 Child& Child::operator=(Child&& other) noexcept {
   std::swap(pid_, other.pid_);
+  std::swap(output_, other.output_);
   return *this;
 }
 
@@ -70,6 +72,18 @@ std::optional<std::string> Child::reap() {
   if (WIFSIGNALED(result)) return "signal " + std::to_string(WTERMSIG(result));
   if (WEXITSTATUS(result) == kExecFailed) return "it could not be executed";
   return "exit " + std::to_string(WEXITSTATUS(result));
+}
+
+std::string Child::take_output() {
+  std::string out;
+  while (output_.get() >= 0 && out.size() < kOutputAtOnceMax) {
+    char chunk[4096];
+    const ssize_t size = ::read(output_.get(), chunk, sizeof chunk);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    out.append(chunk, static_cast<std::size_t>(size));
+  }
+  return out;
 }
 
 }  // namespace modelhop

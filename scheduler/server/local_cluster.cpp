@@ -30,8 +30,8 @@ Result<std::string> find_worker_program(const std::string& given) {
 
 class Cluster final : public LocalCluster {
  public:
-  Cluster(std::unique_ptr<Server> server, std::vector<WorkerCommand> workers)
-      : server_(std::move(server)), supervisor_(*server_, std::move(workers)) {}
+  Cluster(std::unique_ptr<Server> server, std::vector<WorkerCommand> workers, const SupervisorLimits& limits)
+      : server_(std::move(server)), supervisor_(*server_, std::move(workers), limits) {}
 
   Service& service() override { return *server_; }
 
@@ -102,7 +102,7 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
     }
     workers.push_back(std::move(worker));
   }
-  return std::unique_ptr<LocalCluster>(std::make_unique<Cluster>(std::move(server), std::move(workers)));
+  return std::unique_ptr<LocalCluster>(std::make_unique<Cluster>(std::move(server), std::move(workers), config.limits));
 }
 
 }  // namespace modelhop

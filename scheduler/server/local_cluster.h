@@ -12,6 +12,7 @@
 #include "common/base/time.h"
 #include "common/spec/spec.h"
 #include "scheduler/server/service.h"
+#include "scheduler/server/supervisor_limits.h"
 
 namespace modelhop {
 
@@ -26,6 +27,7 @@ struct ClusterConfig {
   std::uint64_t memory_bytes{};  // for resident partitions, of each worker; 0: the worker's default
   std::string worker_program;    // empty: $MODELHOP_WORKER, else modelhop-worker beside this executable
   bool verbose{};                // the scheduler's log on stderr, too; it always is in STATE/logs
+  SupervisorLimits limits;
 };
 
 class LocalCluster {

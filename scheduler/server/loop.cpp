@@ -14,7 +14,10 @@
 namespace modelhop {
 namespace {
 
-constexpr std::int64_t kIdleNs = kSecond;  // the longest wait where the core names no time
+constexpr std::int64_t kIdleNs = kSecond;     // the longest wait where the core names no time
+constexpr std::size_t kDeletionsAtOnce = 16;  // then the side thread's other tasks come to their turn
+
+std::uint64_t since(Instant at) { return static_cast<std::uint64_t>(std::max<std::int64_t>(0, monotonic_now() - at)); }
 
 const Incarnation& incarnation_of(const ToScheduler& message) {
   return std::visit([](const auto& body) -> const Incarnation& { return body.incarnation; }, message);
@@ -80,20 +83,25 @@ void Loop::run() {
     } else {
       for (const ServerLink::Received& one : *received) on_frame_on_loop(one);
     }
-    std::vector<Task> tasks;
+    std::vector<Posted> tasks;
     bool ending = false;
     {
       std::lock_guard guard(mutex_);
       tasks.swap(tasks_);
       ending = ending_;
     }
-    for (const Task& task : tasks) task(*this);
+    for (const Posted& posted : tasks) {
+      figures_.lag.add(since(posted.at));
+      posted.task(*this);
+    }
     if (wake_at_ && monotonic_now() >= *wake_at_) {
+      figures_.lag.add(since(*wake_at_));
       wake_at_.reset();
       step_on_loop(Tick{});
     }
     if (ending) journal_->flush();
     outbox_.release(journal_->durable_seq());
+    delete_some_on_loop(ending);
     if (!ending) continue;
     std::lock_guard guard(mutex_);
     if (!tasks_.empty() || !outbox_.empty()) continue;
@@ -114,7 +122,7 @@ bool Loop::post(Task task) {
   {
     std::lock_guard guard(mutex_);
     if (ended_) return false;
-    tasks_.push_back(std::move(task));
+    tasks_.push_back({monotonic_now(), std::move(task)});
   }
   link_->wake();
   return true;
@@ -144,8 +152,16 @@ void Loop::on_frame_on_loop(const ServerLink::Received& received) {
 
 void Loop::step_on_loop(const Event& event) {
   Actions actions;
-  core_->step(monotonic_now(), wall_now(), event, actions);
+  const Instant now = monotonic_now();
+  core_->step(now, wall_now(), event, actions);
+  figures_.decision.add(since(now));
   carry_out_on_loop(actions);
+}
+
+const ServiceFigures& Loop::figures_on_loop() {
+  figures_.commit = journal_->commit_times();
+  figures_.bad_frames = bad_frames_ + link_->refused();
+  return figures_;
 }
 
 // Records before sends: nothing leaves that a crash could take back.
@@ -165,7 +181,7 @@ void Loop::carry_out_on_loop(Actions& actions) {
     }
   }
   for (const DeleteState& deletion : actions.deletes) {
-    outbox_.hold(deletion.after_seq, [this, state = deletion.state] { delete_on_loop(state); });
+    outbox_.hold(deletion.after_seq, [this, state = deletion.state] { deletions_.push_back(state); });
   }
   if (actions.wake_at) wake_at_ = actions.wake_at;
 }
@@ -195,19 +211,32 @@ void Loop::reply_on_loop(const Reply& reply) {
   answered(reply);
 }
 
-void Loop::delete_on_loop(const StateRef& state) {
-  const State& durable = core_->state();
-  if (state.experiment.value == 0 || state.experiment.value > durable.experiments.size()) return;
-  const std::uint32_t partitions = durable.experiments[state.experiment.value - 1].partitions;
-  const std::string name = state_blob_name(state, {durable.cluster, partitions});
-  const bool posted = side_.post([this, state, name] {
-    if (const Status status = store_.remove(name); !status.ok()) {
-      log_.warn("{}; tried again at the next start", status.message());
-      return;
+// A few at a time: what an experiment of many trials leaves must not stand before every other task of the side thread,
+// nor fill its queue. What is not done when the service ends is asked for again at the next start.
+void Loop::delete_some_on_loop(bool all) {
+  if (deletions_.empty() || (deleting_ && !all)) return;
+  const std::size_t count = all ? deletions_.size() : std::min(deletions_.size(), kDeletionsAtOnce);
+  std::vector<Deletion> some;
+  for (std::size_t i = 0; i < count; ++i) {
+    const StateRef& state = deletions_[i];
+    const std::uint32_t partitions = core_->state().experiments[state.experiment.value - 1].partitions;
+    some.push_back({state, state_blob_name(state, {core_->state().cluster, partitions})});
+  }
+  const bool posted = side_.post([this, some = std::move(some)] {
+    std::vector<StateRef> gone;
+    for (const auto& [state, name] : some) {
+      const Status status = store_.remove(name);
+      if (status.ok()) gone.push_back(state);
+      if (!status.ok()) log_.warn("{}; tried again at the next start", status.message());
     }
-    post([state](Loop& loop) { loop.step_on_loop(StateGone{state}); });
+    post([gone = std::move(gone)](Loop& loop) {
+      loop.deleting_ = false;
+      for (const StateRef& state : gone) loop.step_on_loop(StateGone{state});
+    });
   });
-  if (!posted) log_.warn("{}: too many deletions wait; tried again at the next start", name);
+  if (!posted) return;  // too much waits there: again at the next turn
+  deletions_.erase(deletions_.begin(), deletions_.begin() + static_cast<std::ptrdiff_t>(count));
+  deleting_ = true;
 }
 
 }  // namespace modelhop

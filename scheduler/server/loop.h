@@ -4,6 +4,7 @@
 // Lifecycle: open() replays the journal and claims a boot number; run() on a thread of its own until end().
 // Threads: functions named ..._on_loop on the loop's thread (tasks and callbacks run there); the others on any.
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "common/net/link.h"
 #include "common/store/blob_store.h"
 #include "common/store/journal.h"
+#include "scheduler/api/api.h"
 #include "scheduler/core/core.h"
 #include "scheduler/server/outbox.h"
 #include "scheduler/server/task_thread.h"
@@ -45,6 +47,7 @@ class Loop {
   std::uint64_t durable_seq() const { return journal_->durable_seq(); }
 
   const Core& core_on_loop() const { return *core_; }
+  const ServiceFigures& figures_on_loop();
   void step_on_loop(const Event& event);
   // `leave` runs when all that is recorded so far is durable.
   void when_durable_on_loop(Outbox::Leave leave) { outbox_.hold(core_->state().seq, std::move(leave)); }
@@ -60,8 +63,17 @@ class Loop {
   void carry_out_on_loop(Actions& actions);
   void send_on_loop(const Incarnation& to, const ToWorker& message);
   void reply_on_loop(const Reply& reply);
-  void delete_on_loop(const StateRef& state);
+  void delete_some_on_loop(bool all);
   std::int64_t timeout_on_loop() const;
+
+  struct Posted {
+    Instant at;
+    Task task;
+  };
+  struct Deletion {
+    StateRef state;
+    std::string blob;
+  };
 
   const std::unique_ptr<ServerLink> link_;
   const std::unique_ptr<Core> core_;
@@ -73,9 +85,12 @@ class Loop {
   std::optional<Instant> wake_at_;
   std::map<RequestId, std::function<void(const Reply&)>> expected_;
   std::uint64_t requests_ = 0, bad_frames_ = 0;
+  ServiceFigures figures_;
+  std::deque<StateRef> deletions_;  // no more than the core intends
+  bool deleting_ = false;           // the side thread has some of them
 
   std::mutex mutex_;  // guards what follows
-  std::vector<Task> tasks_;
+  std::vector<Posted> tasks_;
   bool ending_ = false, ended_ = false;
 
   const std::unique_ptr<Journal> journal_;  // last: its thread wakes the link

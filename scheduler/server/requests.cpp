@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::string_view kRoot = "/api/v1/";
 
-ApiContext live_context() { return {monotonic_now(), wall_now(), true, kModelhopVersion}; }
+ApiContext live_context(Loop& loop) {
+  return {monotonic_now(), wall_now(), true, kModelhopVersion, true, &loop.figures_on_loop()};
+}
 
 void on_side(const Backends& backends, const Done& done, std::function<void()> task) {
   if (!backends.side.post(std::move(task))) done(busy());
@@ -28,7 +30,7 @@ void on_loop(const Backends& backends, const Done& done, Loop::Task task) {
 void read(const Backends& backends, ApiRequest request, Done done) {
   on_loop(backends, done, [request = std::move(request), done](Loop& loop) {
     loop.when_durable_on_loop(
-        [done, response = answer(loop.core_on_loop(), live_context(), request)] { done(response); });
+        [done, response = answer(loop.core_on_loop(), live_context(loop), request)] { done(response); });
   });
 }
 
@@ -101,9 +103,10 @@ void content(const Backends& backends, const std::string& id, Done done) {
     const auto [row, owner, found] = find_checkpoint(state, id);
     if (found == nullptr) return done(problem(404, "not found", "no checkpoint \"" + id + "\" here"));
     const std::string blob = state_blob_name(*found, {state.cluster, row->partitions});
-    if (found->size_bytes > kContentBytesMax) {
+    if (found->size_bytes > backends.content_bytes_max) {
       return done(problem(413, "too large",
-                          id + " is " + std::to_string(found->size_bytes) + " bytes; copy it from the store: " + blob));
+                          id + " is " + std::to_string(found->size_bytes) + " bytes, and HTTP gives at most " +
+                              std::to_string(backends.content_bytes_max) + "; copy it from the store: " + blob));
     }
     on_side(backends, done, [backends, blob, done, size = found->size_bytes] {
       const Result<std::vector<std::uint8_t>> bytes = backends.store.read(blob, size);

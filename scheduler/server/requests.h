@@ -10,15 +10,13 @@
 
 namespace modelhop {
 
-inline constexpr std::uint64_t kContentBytesMax = std::uint64_t{2}
-                                                  << 30;  // of a state sent by HTTP; it is in memory whole
-
 using Done = std::function<void(ApiResponse)>;  // called once
 
 struct Backends {
   Loop& loop;
   TaskThread& side;
   BlobStore& store;
+  std::uint64_t content_bytes_max;  // kContentBytesMax
 };
 
 // Routes a request to what answers it. `done` is called on the loop's thread or the side thread.

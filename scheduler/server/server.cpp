@@ -1,6 +1,5 @@
 #include "scheduler/server/server.h"
 
-#include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -18,28 +17,21 @@
 namespace modelhop {
 namespace {
 
-constexpr std::size_t kRecordsAtOnceMax = 10'000;
 constexpr std::uint32_t kQuietPollMs = 20;
 
-Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& state_dir, int verbosity) {
-  RETURN_IF_ERROR(make_folders(state_dir + "/logs"));
-  try {
-    auto file = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(state_dir + "/logs/scheduler.log", kLogBytesMax,
-                                                                       kLogFiles - 1);
-    auto console = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    file->set_level(verbosity >= 2 ? spdlog::level::debug : spdlog::level::info);
-    console->set_level(verbosity >= 2   ? spdlog::level::debug
-                       : verbosity == 1 ? spdlog::level::info
-                       : verbosity == 0 ? spdlog::level::warn
-                                        : spdlog::level::off);
-    auto log = std::make_shared<spdlog::logger>("scheduler", spdlog::sinks_init_list{file, console});
-    log->set_level(file->level());
-    log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-    log->flush_on(spdlog::level::info);
-    return log;
-  } catch (const spdlog::spdlog_ex& error) {
-    return environment(state_dir + "/logs: " + error.what());
-  }
+Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& path, int verbosity, std::size_t bytes_max) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::sinks::sink> file, open_log_file(path, bytes_max));
+  auto console = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  file->set_level(verbosity >= 2 ? spdlog::level::debug : spdlog::level::info);
+  console->set_level(verbosity >= 2   ? spdlog::level::debug
+                     : verbosity == 1 ? spdlog::level::info
+                     : verbosity == 0 ? spdlog::level::warn
+                                      : spdlog::level::off);
+  auto log = std::make_shared<spdlog::logger>("scheduler", spdlog::sinks_init_list{file, console});
+  log->set_level(file->level());
+  log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  log->flush_on(spdlog::level::info);
+  return log;
 }
 
 }  // namespace
@@ -54,7 +46,8 @@ Result<std::unique_ptr<Server>> Server::start(ServerConfig config) {
 
 Status Server::open() {
   RETURN_IF_ERROR(make_folders(config_.state_dir));
-  ASSIGN_OR_RETURN(log_, make_log(config_.state_dir, config_.verbosity));
+  RETURN_IF_ERROR(make_folders(config_.state_dir + "/logs"));
+  ASSIGN_OR_RETURN(log_, make_log(config_.state_dir + "/logs/scheduler.log", config_.verbosity, config_.log_bytes_max));
   store_uri_ = config_.store.empty() ? config_.state_dir + "/store" : config_.store;
   if (store_uri_.find("://") == std::string::npos)
     store_uri_ = std::filesystem::absolute(store_uri_).lexically_normal().string();
@@ -78,10 +71,11 @@ void Server::ask(ApiRequest request, std::function<void(ApiResponse)> done) {
     --waiting_;
     return done(busy());
   }
-  handle_request({*loop_, *side_, *store_}, std::move(request), [this, done = std::move(done)](ApiResponse response) {
-    --waiting_;
-    done(std::move(response));
-  });
+  handle_request({*loop_, *side_, *store_, config_.content_bytes_max}, std::move(request),
+                 [this, done = std::move(done)](ApiResponse response) {
+                   --waiting_;
+                   done(std::move(response));
+                 });
 }
 
 ApiResponse Server::ask_and_wait(ApiRequest request) {
@@ -177,6 +171,8 @@ bool Server::wait_quiet(std::uint32_t timeout_ms) {
     std::this_thread::sleep_for(std::chrono::milliseconds(kQuietPollMs));
   }
 }
+
+void Server::warn(const std::string& line) { log_->warn("{}", line); }
 
 void Server::stop() {
   if (thread_.joinable()) {

@@ -13,6 +13,7 @@
 
 #include "common/store/blob_store.h"
 #include "scheduler/core/core.h"
+#include "scheduler/server/log_file.h"
 #include "scheduler/server/service.h"
 
 namespace spdlog {
@@ -25,8 +26,8 @@ class Loop;
 class TaskThread;
 class JournalReader;
 
-inline constexpr std::size_t kLogBytesMax = 16 << 20;  // of one log file; kLogFiles of them
-inline constexpr std::size_t kLogFiles = 4;
+inline constexpr std::size_t kRecordsAtOnceMax = 10'000;       // of one records(): bounds what is in memory
+inline constexpr std::uint64_t kContentBytesMax = 2ull << 30;  // of a state sent by HTTP; it is in memory whole
 
 struct ServerConfig {
   std::string state_dir;
@@ -34,6 +35,8 @@ struct ServerConfig {
   std::string listen{"tcp://127.0.0.1:7077"};  // port 0 picks a free one
   CoreConfig core;
   int verbosity{};  // stderr: 0 warnings, 1 info, 2 debug; the log file: info, or debug at 2
+  std::size_t log_bytes_max{kLogBytesMax};
+  std::uint64_t content_bytes_max{kContentBytesMax};
 };
 
 class Server final : public Service {
@@ -48,6 +51,7 @@ class Server final : public Service {
 
   void ask(ApiRequest request, std::function<void(ApiResponse)> done) override;
   ApiResponse ask_and_wait(ApiRequest request);
+  // At most kRecordsAtOnceMax, whatever `limit` is: go on after the last.
   std::vector<RecordLine> records(std::uint64_t after, ExperimentId experiment, std::size_t limit) override;
   std::uint64_t watch(std::function<void(std::uint64_t seq)> callback) override;
   void unwatch(std::uint64_t handle) override;
@@ -61,6 +65,7 @@ class Server final : public Service {
   void drain();
   bool wait_quiet(std::uint32_t timeout_ms);  // true: no lease is open
   void stop();
+  void warn(const std::string& line);  // into the log
 
  private:
   explicit Server(ServerConfig config);

@@ -25,7 +25,8 @@ std::string tail_of(const std::string& path) {
 
 }  // namespace
 
-Supervisor::Supervisor(Server& server, std::vector<WorkerCommand> workers) : server_(server) {
+Supervisor::Supervisor(Server& server, std::vector<WorkerCommand> workers, SupervisorLimits limits)
+    : server_(server), limits_(limits) {
   for (WorkerCommand& worker : workers) {
     slots_.emplace_back();
     slots_.back().command = std::move(worker);
@@ -93,14 +94,25 @@ void Supervisor::run_on_thread() {
 
 void Supervisor::start_due_on_thread(Slot& slot) {
   if (slot.child.running() || monotonic_now() < slot.start_at || !failure().ok()) return;
-  Result<Child> child = Child::start(slot.command.argv, slot.command.log);
+  if (!slot.log) {
+    Result<OutputLog> log = OutputLog::open(slot.command.log, limits_.log_bytes_max);
+    if (!log.ok()) return fail(log.status());
+    slot.log = std::move(*log);
+  }
+  Result<Child> child = Child::start(slot.command.argv);
   if (!child.ok()) return fail(child.status());
   slot.child = std::move(*child);
 }
 
+void Supervisor::log_on_thread(Slot& slot) {
+  if (const std::string output = slot.child.take_output(); !output.empty()) slot.log->write(output);
+}
+
 void Supervisor::reap_on_thread(Slot& slot) {
   const std::optional<std::string> how = slot.child.reap();
+  log_on_thread(slot);  // after reap(), so that the last words of one that ended are in it
   if (!how) return;
+  slot.log->end();
   const bool joined = server_.worker_gone(slot.command.name, "its process ended: " + *how);
   slot.deaths_at_start = joined ? 0 : slot.deaths_at_start + 1;
   slot.backoff_ns = joined ? kRestartNs : std::clamp(slot.backoff_ns * 2, kRestartNs, kRestartNsMax);
@@ -111,26 +123,37 @@ void Supervisor::reap_on_thread(Slot& slot) {
                                 tail_of(slot.command.log)});
 }
 
+// Until `done`, the time is over, or a kill is wished; the workers are looked after meanwhile.
+bool Supervisor::wait_on_thread(std::int64_t limit_ns, const std::function<bool()>& done) {
+  const Instant until = monotonic_now() + limit_ns;
+  for (;;) {
+    for (Slot& slot : slots_) reap_on_thread(slot);  // a death frees its unit, too
+    if (done()) return true;
+    if (wish() == Wish::kKill || monotonic_now() >= until) return false;
+    std::this_thread::sleep_for(kWatch);
+  }
+}
+
 // A drain first lets every unit yield its state; either way workers that do not leave in time are killed.
 void Supervisor::end_workers_on_thread() {
   server_.drain();
-  const Instant quiet_until = monotonic_now() + kDrainMs * kMillisecond;
-  while (wish() == Wish::kDrain && monotonic_now() < quiet_until && !server_.wait_quiet(0)) {
-    for (Slot& slot : slots_) reap_on_thread(slot);  // a death frees its unit, too
-    std::this_thread::sleep_for(kWatch);
+  if (!wait_on_thread(limits_.drain_ns, [&] { return server_.wait_quiet(0); }) && wish() == Wish::kDrain) {
+    server_.warn("drain: units did not come to a batch boundary in time; they are run again from their parent states");
   }
   for (const Slot& slot : slots_) slot.child.signal(SIGTERM);
-  const Instant leave_until = monotonic_now() + kLeaveNs;
-  while (wish() == Wish::kDrain && monotonic_now() < leave_until) {
-    bool running = false;
-    for (Slot& slot : slots_) {
-      reap_on_thread(slot);
-      running |= slot.child.running();
-    }
-    if (!running) return;
-    std::this_thread::sleep_for(kWatch);
+  const auto left = [&] {
+    return std::none_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.child.running(); });
+  };
+  if (wait_on_thread(limits_.leave_ns, left)) return;
+  for (Slot& slot : slots_) {
+    if (!slot.child.running()) continue;
+    if (wish() == Wish::kDrain) server_.warn("worker " + slot.command.name + " did not end in time and is killed");
+    slot.child.signal(SIGKILL);
   }
-  for (Slot& slot : slots_) slot.child = Child();  // kills and waits
+  for (Slot& slot : slots_) {
+    log_on_thread(slot);
+    slot.child = Child();  // kills and waits
+  }
 }
 
 }  // namespace modelhop

@@ -4,7 +4,9 @@
 // Threads: its own starts, watches and ends the children (they die with it); public functions from any.
 // Invariant: the core is told of a death before the worker is started again.
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,16 +14,15 @@
 #include "common/base/status.h"
 #include "common/base/time.h"
 #include "scheduler/server/child.h"
+#include "scheduler/server/log_file.h"
 #include "scheduler/server/server.h"
+#include "scheduler/server/supervisor_limits.h"
 
 namespace modelhop {
 
 inline constexpr unsigned kDeathsAtStartMax = 5;  // of one worker in a row, before it joined: then the cluster gives up
 inline constexpr std::int64_t kRestartNs = 200 * kMillisecond;  // doubled by each death in a row
 inline constexpr std::int64_t kRestartNsMax = 10 * kSecond;
-inline constexpr std::uint32_t kDrainMs = 30'000;      // for units to reach a batch boundary and be recorded
-inline constexpr std::int64_t kLeaveNs = 5 * kSecond;  // for a worker to end after SIGTERM; then SIGKILL
-
 struct WorkerCommand {
   std::string name;
   std::vector<std::string> argv;
@@ -30,7 +31,7 @@ struct WorkerCommand {
 
 class Supervisor {
  public:
-  Supervisor(Server& server, std::vector<WorkerCommand> workers);
+  Supervisor(Server& server, std::vector<WorkerCommand> workers, SupervisorLimits limits = {});
   ~Supervisor();  // kills
   Status failure() const;
   void drain();
@@ -42,6 +43,7 @@ class Supervisor {
   struct Slot {
     WorkerCommand command;
     Child child;
+    std::optional<OutputLog> log;  // none: it could not be opened
     unsigned deaths_at_start{};
     std::int64_t backoff_ns{};
     Instant start_at;
@@ -50,11 +52,14 @@ class Supervisor {
   void run_on_thread();
   void start_due_on_thread(Slot& slot);
   void reap_on_thread(Slot& slot);
+  void log_on_thread(Slot& slot);
   void end_workers_on_thread();
+  bool wait_on_thread(std::int64_t limit_ns, const std::function<bool()>& done);
   void fail(Status failure);
   Wish wish() const;
 
   Server& server_;
+  const SupervisorLimits limits_;
   std::vector<Slot> slots_;  // the thread's
 
   mutable std::mutex mutex_;  // guards what follows

@@ -9,7 +9,8 @@
 
 namespace modelhop {
 
-inline constexpr std::size_t kTasksWaitingMax = 1 << 16;
+// The server's requests (kRequestsWaitingMax) and a batch of deletions are fewer, so only a mistake reaches it.
+inline constexpr std::size_t kTasksWaitingMax = 4'096;
 
 class TaskThread {
  public:
@@ -17,7 +18,7 @@ class TaskThread {
   ~TaskThread();
   TaskThread(const TaskThread&) = delete;
   TaskThread& operator=(const TaskThread&) = delete;
-  // False: kTasksWaitingMax wait already, or it is ending; the task is dropped.
+  // False: kTasksWaitingMax wait already, or it is ending; the task is dropped, and its poster says so or tries again.
   bool post(std::function<void()> task);
   void end();  // runs what was posted before; any number of times, from one thread
 

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@
 #include "common/base/time.h"
 #include "scheduler/api/json_text.h"
 #include "scheduler/server/local_cluster.h"
+#include "scheduler/server/server.h"
 #include "tests/common/store/scratch.h"
 #include "tests/worker/data/example_data.h"
 
@@ -71,6 +73,42 @@ class Bench {
 
   Scratch scratch;
 };
+
+inline ServerConfig server_config(const Bench& bench, const std::string& state = "state") {
+  ServerConfig config;
+  config.state_dir = bench.scratch / state;
+  config.store = bench.scratch / "store";
+  config.listen = "tcp://127.0.0.1:0";
+  config.verbosity = -1;
+  return config;
+}
+
+inline std::unique_ptr<Server> start_server(const ServerConfig& config) {
+  Result<std::unique_ptr<Server>> server = Server::start(config);
+  INFO(server.status().message());
+  REQUIRE(server.ok());
+  return std::move(server).value();
+}
+
+inline std::unique_ptr<Server> start_server(const Bench& bench, const std::string& state = "state") {
+  return start_server(server_config(bench, state));
+}
+
+inline Json json_of_body(const ApiResponse& response) {
+  Json out = Json::parse(response.body, nullptr, false);
+  INFO(response.body);
+  REQUIRE_FALSE(out.is_discarded());
+  return out;
+}
+
+inline bool eventually(const std::function<bool()>& holds, int seconds = 20) {
+  const Instant until = monotonic_now() + seconds * kSecond;
+  while (!holds()) {
+    if (monotonic_now() >= until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
 
 inline ApiResponse ask(Service& service, const std::string& method, const std::string& path,
                        const std::string& body = "", std::map<std::string, std::string> query = {}) {

@@ -13,25 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::unique_ptr<Server> start_server(const Bench& bench, const std::string& state = "state") {
-  ServerConfig config;
-  config.state_dir = bench.scratch / state;
-  config.store = bench.scratch / "store";
-  config.listen = "tcp://127.0.0.1:0";
-  config.verbosity = -1;
-  Result<std::unique_ptr<Server>> server = Server::start(config);
-  INFO(server.status().message());
-  REQUIRE(server.ok());
-  return std::move(server).value();
-}
-
-Json json_of_body(const ApiResponse& response) {
-  Json out = Json::parse(response.body, nullptr, false);
-  INFO(response.body);
-  REQUIRE_FALSE(out.is_discarded());
-  return out;
-}
-
 // A worker that speaks the protocol by hand.
 struct HandWorker {
   explicit HandWorker(const std::string& address, std::uint8_t seed = 9) {
