@@ -10,9 +10,9 @@
 namespace modelhop::test {
 
 struct Exposed {
-  std::vector<std::string> problems;          // "line 7: ..."
-  std::map<std::string, std::string> types;   // family -> counter, gauge, histogram
-  std::map<std::string, double> values;       // name{labels} as written -> value
+  std::vector<std::string> problems;         // "line 7: ..."
+  std::map<std::string, std::string> types;  // family -> counter, gauge, histogram
+  std::map<std::string, double> values;      // name{labels} as written -> value
   double operator[](const std::string& series) const {
     const auto found = values.find(series);
     return found == values.end() ? -1 : found->second;
