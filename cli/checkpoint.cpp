@@ -41,10 +41,12 @@ Result<int> show(const Cli& cli, const std::string& id) {
     return kOkExit;
   }
   std::vector<std::pair<std::string, std::string>> fields;
-  for (const char* key :
-       {"id", "trial", "epochs", "value", "step", "samples", "best", "latest", "size_bytes", "hash"}) {
-    fields.emplace_back(key, cell_text(member(checkpoint, key)));
+  for (const char* key : {"id", "trial", "epochs", "value", "step", "samples", "best", "latest", "hash"}) {
+    fields.emplace_back(key, field_text(cli.format(), member(checkpoint, key)));
   }
+  const Json& size = member(checkpoint, "size_bytes");
+  fields.emplace_back("size", cli.format() == Format::kTable ? bytes_text(number_of(checkpoint, "size_bytes"))
+                                                             : field_text(cli.format(), size));
   fields.emplace_back("file", cli.settings.store() + "/" + text_of(checkpoint, "blob"));
   print_fields(cli.format(), fields);
   return kOkExit;

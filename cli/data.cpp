@@ -18,7 +18,7 @@ struct ImportOptions {
 std::string column_text(const modelhop::Column& column) {
   std::string shape;
   for (const std::int64_t size : column.shape) shape += (shape.empty() ? "" : "x") + std::to_string(size);
-  return column.name + " " + to_string(column.dtype) + (shape.empty() ? "" : " " + shape);
+  return to_string(column.dtype) + (shape.empty() ? std::string() : " " + shape);
 }
 
 Json shard_json(const Shard& shard) {

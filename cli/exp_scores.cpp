@@ -57,14 +57,18 @@ Result<int> best(const Cli& cli, const ScoreOptions& options) {
     return kOkExit;
   }
   std::vector<std::pair<std::string, std::string>> fields = {{"trial", text_of(best, "trial")}};
-  for (const auto& item : member(best, "params").items()) fields.emplace_back(item.key(), cell_text(item.value()));
-  fields.emplace_back("epochs", cell_text(member(best, "epochs")));
+  for (const auto& item : member(best, "params").items())
+    fields.emplace_back(item.key(), field_text(cli.format(), item.value()));
+  fields.emplace_back("epochs", field_text(cli.format(), member(best, "epochs")));
   for (const auto& item : member(best, "metrics").items()) {
-    fields.emplace_back(item.key() + (item.key() == text_of(answer, "metric") ? " *" : ""), cell_text(item.value()));
+    fields.emplace_back(
+        item.key() + (cli.format() == Format::kTable && item.key() == text_of(answer, "metric") ? " *" : ""),
+        field_text(cli.format(), item.value()));
   }
   if (test.is_object()) {
     for (const auto& item : test.items()) {
-      fields.emplace_back((item.key() == "rows" ? "test rows" : "test_" + item.key()), cell_text(item.value()));
+      fields.emplace_back((item.key() == "rows" ? "test rows" : "test_" + item.key()),
+                          field_text(cli.format(), item.value()));
     }
   }
   fields.emplace_back("checkpoint", text_of(best, "checkpoint"));

@@ -198,6 +198,13 @@ std::string format_fields(const std::vector<std::pair<std::string, std::string>>
   return out;
 }
 
+std::string field_text(Format format, const Json& value) {
+  if (format == Format::kTable) return cell_text(value);
+  if (value.is_null()) return "";
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_number_float() ? number_text(value.get<double>()) : dump(value);
+}
+
 void print_fields(Format format, const std::vector<std::pair<std::string, std::string>>& fields) {
   if (format == Format::kTable) {
     const std::string text = format_fields(fields);

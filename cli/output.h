@@ -25,6 +25,8 @@ void print_items(Format format, const std::vector<Column>& columns, const std::v
 void print_json(const Json& json);
 // One object for people, or its fields as rows of key and value. REQUIRES: not json, which prints the object itself.
 void print_fields(Format format, const std::vector<std::pair<std::string, std::string>>& fields);
+// A value there: short for people, whole for programs.
+std::string field_text(Format format, const Json& value);
 // "key  value" lines.
 std::string format_fields(const std::vector<std::pair<std::string, std::string>>& fields);
 

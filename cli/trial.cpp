@@ -1,6 +1,8 @@
 // modelhop trial: the configurations of an experiment.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "cli/cli.h"
 #include "cli/view.h"
 #include "common/client/http_client.h"
@@ -31,6 +33,14 @@ Result<int> list(const Cli& cli, const ListOptions& options) {
         trials);
   }
   return kOkExit;
+}
+
+// Seconds of the API, as people read them: most hops take far less than one.
+Column in_ms(const std::string& title, const std::string& key) {
+  return {title, [key](const Json& item) {
+            const Json& s = member(item, key);
+            return s.is_number() ? Json(std::round(s.get<double>() * 1e5) / 100) : Json(nullptr);
+          }};
 }
 
 Result<int> show(const Cli& cli, const std::string& id) {
@@ -75,7 +85,7 @@ Result<int> show(const Cli& cli, const std::string& id) {
     print_items(Format::kTable,
                 {key_column("visit", "visit"), key_column("partition", "partition"), key_column("worker", "worker"),
                  key_column("path", "path"), key_column("outcome", "outcome"), key_column("fault", "fault"),
-                 key_column("hop s", "hop_s"), key_column("train s", "train_s"), key_column("from", "from")},
+                 in_ms("hop ms", "hop_s"), in_ms("train ms", "train_s"), key_column("started", "from")},
                 {units.begin(), units.end()});
   }
   return kOkExit;

@@ -1,6 +1,8 @@
 // modelhop worker: who trains.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/cli.h"
 #include "common/client/http_client.h"
 
@@ -15,7 +17,11 @@ std::string doing(const Json& worker) {
 
 Result<int> list(const Cli& cli) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
-  ASSIGN_OR_RETURN(const auto workers, get_all(*backend, "/api/v1/workers"));
+  ASSIGN_OR_RETURN(auto workers, get_all(*backend, "/api/v1/workers"));
+  std::sort(workers.begin(), workers.end(), [](const Json& a, const Json& b) {  // w2 before w10
+    const std::string one = text_of(a, "name"), other = text_of(b, "name");
+    return std::pair(one.size(), one) < std::pair(other.size(), other);
+  });
   print_items(cli.format(),
               {key_column("name", "name"),
                key_column("state", "state"),

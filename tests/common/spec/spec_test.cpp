@@ -384,6 +384,48 @@ TEST_CASE("a spec with changed bytes never crashes the parser", "[spec][random]"
   }
 }
 
+TEST_CASE("a spec with values taken out, changed or swapped is refused or read, never a crash", "[spec][random]") {
+  const std::uint64_t seed = 5;
+  INFO("seed " << seed);
+  KeyedRng rng(seed, Purpose::kSimulator);
+  std::vector<json> sources;
+  for (const auto& entry : std::filesystem::directory_iterator(MODELHOP_SOURCE_DIR "/configs")) {
+    sources.push_back(json::parse(read_file(entry.path())));
+    sources.back()["dataset"]["name"] = "fashion-mnist";
+  }
+  std::sort(sources.begin(), sources.end());
+  const std::vector<json> odd = {nullptr, true, -1, 0, 1e300, "x", "adam", json::array(), json::object(), {1, 2}};
+  const auto pick = [&](json& root) {
+    json* at = &root;
+    while (at->is_structured() && !at->empty() && (at == &root || rng.below(4) != 0)) {
+      auto child = at->begin();
+      std::advance(child, static_cast<std::ptrdiff_t>(rng.below(at->size())));
+      at = &*child;
+    }
+    return at;
+  };
+  for (int round = 0; round < 500; ++round) {
+    json spec = sources[rng.below(sources.size())];
+    for (std::uint64_t i = 0, n = 1 + rng.below(4); i < n; ++i) {
+      json* const at = pick(spec);
+      const std::uint64_t how = rng.below(3);
+      if (how == 0) {
+        *at = odd[rng.below(odd.size())];
+      } else if (how == 1) {
+        *at = json(*pick(spec));
+      } else if (at->is_structured() && !at->empty()) {
+        auto child = at->begin();
+        std::advance(child, static_cast<std::ptrdiff_t>(rng.below(at->size())));
+        at->erase(child);
+      }
+    }
+    INFO(spec.dump());
+    const ParsedSpec parsed = parse_spec(spec.dump(), rng.below(4) == 0 ? nullptr : &kData);
+    REQUIRE((parsed.spec != nullptr || !parsed.problems.empty()));
+    if (parsed.spec) REQUIRE(restore_spec(parsed.spec->expanded).ok());
+  }
+}
+
 TEST_CASE("every key of the schema is described in docs/spec.md", "[spec][docs]") {
   const std::string page = read_file(MODELHOP_SOURCE_DIR "/docs/spec.md");
   const json schema = json::parse(spec_schema());
@@ -403,4 +445,117 @@ TEST_CASE("every key of the schema is described in docs/spec.md", "[spec][docs]"
     }
   };
   walk(schema);
+}
+
+namespace {
+
+// What docs/spec.md says of a value's bounds and kind, from the schema.
+std::string documented_value(const json& own, const json& schema) {
+  const json& resolved = own.contains("$ref") ? schema["$defs"][own["$ref"].get<std::string>().substr(8)] : own;
+  std::string out;
+  const std::string type = resolved.contains("type") && resolved["type"].is_string() ? resolved["type"] : "";
+  if (type != "integer" && type != "number") return out;
+  out = type == "integer" ? "whole number" : "number";
+  const auto bound = [&](const char* key, const char* sign) {
+    if (resolved.contains(key))
+      out += (out.ends_with("number") ? " " : ", ") + std::string(sign) + " " + resolved[key].dump();
+  };
+  bound("exclusiveMinimum", ">");
+  bound("minimum", "\u2265");
+  bound("maximum", "\u2264");
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("docs/spec.md has the defaults and bounds of the schema", "[spec][docs]") {
+  const std::string page = read_file(MODELHOP_SOURCE_DIR "/docs/spec.md");
+  const json schema = json::parse(spec_schema());
+  const auto default_of = [&](const json& own) {
+    if (own.contains("default")) return own["default"];
+    if (!own.contains("$ref")) return json();
+    const json& target = schema["$defs"][own["$ref"].get<std::string>().substr(8)];
+    return target.contains("default") ? target["default"] : json();
+  };
+  std::size_t rows = 0;
+  // `| key | value | default | meaning |`, one table a section.
+  const auto check_table = [&](const json& object, const std::string& title) {
+    std::size_t from = page.find("\n## " + title + "\n");
+    REQUIRE(from != std::string::npos);
+    const std::string section = page.substr(from, page.find("\n## ", from + 4) - from);
+    for (const auto& [key, own] : object["properties"].items()) {
+      if (own.contains("not")) continue;
+      INFO(title << " " << key);
+      const std::size_t at = section.find("\n| `" + key + "` | ");
+      REQUIRE(at != std::string::npos);
+      const std::string row = section.substr(at + 1, section.find('\n', at + 1) - at - 1);
+      INFO(row);
+      const json& required = object["required"];
+      const bool needed = std::find(required.begin(), required.end(), key) != required.end();
+      const json fallback = default_of(own);
+      const std::string expected = needed ? "| **required** |"
+                                   : fallback.is_null()
+                                       ? "|  |"
+                                       : "| `" +
+                                             [&] {
+                                               std::string text = fallback.dump();
+                                               for (std::size_t colon = text.find("\":"); colon != std::string::npos;
+                                                    colon = text.find("\":", colon + 2)) {
+                                                 text.insert(colon + 2, " ");
+                                               }
+                                               return text;
+                                             }() +
+                                             "` |";
+      CHECK(row.find(expected) != std::string::npos);
+      if (const std::string value = documented_value(own, schema); !value.empty()) {
+        CHECK(row.find("| " + value + " |") != std::string::npos);
+      }
+      ++rows;
+    }
+  };
+  check_table(schema, "Top level");
+  for (const char* section : {"dataset", "model", "training", "metric", "execution", "checkpoint"}) {
+    check_table(schema["$defs"][section], section);
+  }
+  // `| name | its keys (default) | meaning |`: layers, losses, optimizers, schedules, ...
+  for (const auto& [name, object] : schema["$defs"].items()) {
+    if (!object.contains("properties") || !object.contains("title")) continue;
+    std::string tag;
+    for (const auto& [key, own] : object["properties"].items()) {
+      if (own.contains("const")) tag = key;
+    }
+    if (tag.empty()) continue;
+    const std::string title = object["title"];
+    std::string keys;
+    for (const auto& [key, own] : object["properties"].items()) {
+      if (key == tag) continue;
+      INFO(name << " " << key);
+      const json& required = object["required"];
+      const bool needed = std::find(required.begin(), required.end(), key) != required.end();
+      json fallback = default_of(own);
+      std::string shown_default;
+      if (needed) shown_default = " (required)";
+      if (!fallback.is_null()) {
+        std::string text = fallback.dump();
+        if (fallback.is_number_float() && std::abs(fallback.get<double>() - 1.0 / 3) < 1e-9) text = "0.333333";
+        for (std::size_t comma = text.find(','); comma != std::string::npos; comma = text.find(',', comma + 1)) {
+          if (comma + 1 < text.size() && text[comma + 1] != ' ') text.insert(comma + 1, " ");
+        }
+        shown_default = " (" + text + ")";
+      }
+      const std::string wanted = "`" + key + "`" + shown_default;
+      bool found = false;
+      for (std::size_t at = page.find("\n| `" + title + "` | "); at != std::string::npos && !found;
+           at = page.find("\n| `" + title + "` | ", at + 1)) {
+        const std::string row = page.substr(at + 1, page.find('\n', at + 1) - at - 1);
+        const std::size_t place = row.find(wanted);
+        found =
+            place != std::string::npos && (!shown_default.empty() || row.compare(place + wanted.size(), 2, " (") != 0);
+      }
+      INFO(wanted);
+      CHECK(found);
+      ++rows;
+    }
+  }
+  CHECK(rows > 100);
 }
