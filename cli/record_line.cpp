@@ -46,9 +46,8 @@ std::optional<std::string> record_line(const Json& record, const Json& experimen
   }
   if (type == "unit_released") {
     const std::string detail = printable(text_of(body, "detail"));
-    const std::string fault = text_of(body, "fault");
-    return fmt::format("{}.u{}  no result ({}){}{}", text_of(experiment, "id"), count_of(body, "unit"), fault,
-                       detail.empty() ? "" : ": " + detail, fault == "invalid_params" ? "" : "; it runs again");
+    return fmt::format("{}.u{}  no result ({}){}", text_of(experiment, "id"), count_of(body, "unit"),
+                       text_of(body, "fault"), detail.empty() ? "" : ": " + detail);
   }
   if (type == "unit_parked") {
     return fmt::format("{}.u{}  given up{}", text_of(experiment, "id"), count_of(body, "unit"), because(body));

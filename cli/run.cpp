@@ -69,9 +69,10 @@ void print_results(const Cli& cli, Backend& backend, const Json& experiment) {
   cli.note(
       fmt::format("journal and logs  {}\nstates and data   {}", cli.settings.value("state_dir"), cli.settings.store()));
   cli.note("next:");
-  cli.note(fmt::format("  modelhop exp best {} --test{}", id, where(cli)));
+  const std::string checkpoint = text_of(member(experiment, "best"), "checkpoint");
+  if (!checkpoint.empty()) cli.note(fmt::format("  modelhop exp best {} --test{}", id, where(cli)));
   cli.note(fmt::format("  modelhop exp export {} --format csv{}", id, where(cli)));
-  if (const std::string checkpoint = text_of(member(experiment, "best"), "checkpoint"); !checkpoint.empty()) {
+  if (!checkpoint.empty()) {
     cli.note(fmt::format("  modelhop checkpoint download {}{}", checkpoint, where(cli)));
   }
 }

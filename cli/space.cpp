@@ -83,31 +83,20 @@ Result<const SearchFactory*> search_of(const Spec& spec) {
   return search;
 }
 
-// The plan as POST /specs:preview answers it.
-Result<Json> plan_json(const CheckedSpec& checked, const SpaceOptions& options) {
+Result<Json> plan_of(const CheckedSpec& checked, const SpaceOptions& options) {
   const Spec& spec = *checked.parsed.spec;
   ASSIGN_OR_RETURN(const std::uint64_t partitions, partitions_of(checked, options));
   ASSIGN_OR_RETURN(const SearchFactory* search, search_of(spec));
   ASSIGN_OR_RETURN(const SearchPlan plan, search->preview(spec, partitions));
-  Json brackets = Json::array();
-  for (const auto& bracket : plan.brackets) {
-    Json rungs = Json::array();
-    for (const PlanRung& rung : bracket)
-      rungs.push_back({{"trials", rung.trials}, {"target_visits", rung.target_visits}});
-    brackets.push_back(std::move(rungs));
-  }
-  return Json{{"trials", plan.trials_max},
-              {"visits", plan.visits_max},
-              {"epochs", epochs_of(plan.visits_max, static_cast<std::uint32_t>(partitions))},
-              {"partitions", partitions},
-              {"brackets", std::move(brackets)}};
+  return plan_json(plan, static_cast<std::uint32_t>(partitions));
 }
 
 void print_plan(const Cli& cli, const Json& plan) {
   if (cli.format() == Format::kJson) return print_json(plan);
   const std::uint64_t partitions = count_of(plan, "partitions");
   if (cli.format() == Format::kTable) {
-    fmt::print("{}\n", format_fields({{"trials", std::to_string(count_of(plan, "trials"))},
+    const char* const limits = member(plan, "open_ended") == Json(true) ? ", less if time_budget ends first" : "";
+    fmt::print("{}\n", format_fields({{"trials", std::to_string(count_of(plan, "trials")) + limits},
                                       {"visits", fmt::format("{} ({} partitions, so {} visits are an epoch)",
                                                              count_of(plan, "visits"), partitions, partitions)},
                                       {"epochs", number_text(number_of(plan, "epochs"))}}));
@@ -141,7 +130,7 @@ Result<int> preview(const Cli& cli, const SpaceOptions& options) {
   }
   const CheckedSpec checked = check(cli, options, text);
   if (!checked.parsed.spec) return kUsageExit;
-  ASSIGN_OR_RETURN(const Json plan, plan_json(checked, options));
+  ASSIGN_OR_RETURN(const Json plan, plan_of(checked, options));
   print_plan(cli, plan);
   return kOkExit;
 }

@@ -113,7 +113,7 @@ ExperimentProgress counts_of(const ExperimentRow& experiment) {
   if (experiment.spec && !experiment.search_done && !experiment.ended()) {
     const SearchFactory* search = find_search(experiment.spec->algorithm);
     if (search != nullptr && experiment.partitions > 0) {
-      if (const auto plan = search->preview(*experiment.spec, experiment.partitions); plan.ok()) {
+      if (const auto plan = search->preview(*experiment.spec, experiment.partitions); plan.ok() && !plan->open_ended) {
         out.trials_planned = plan->trials_max;
         planned = std::max(planned, plan->visits_max);
       }

@@ -25,6 +25,8 @@ Json metrics_json(const Milestone& milestone);
 Json bar_json(const State& state, const ExperimentRow& experiment, const LeaseRow& lease);
 
 Json checkpoint_json(const State& state, const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref);
+// As POST /specs:preview answers it.
+Json plan_json(const SearchPlan& plan, std::uint32_t partitions);
 Json worker_json(const ViewContext& context, const WorkerRow& worker);
 Json dataset_json(const State& state, const DatasetRow& dataset);
 

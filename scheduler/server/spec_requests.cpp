@@ -70,20 +70,9 @@ ApiResponse preview_spec(BlobStore& store, const std::string& text) {
   const auto partitions = static_cast<std::uint32_t>(checked.dataset.partition_rows.size());
   const Result<SearchPlan> plan = factory->preview(spec, partitions);
   if (!plan.ok()) return problem_of(plan.status());
-  Json brackets = Json::array();
-  for (const std::vector<PlanRung>& bracket : plan->brackets) {
-    Json rungs = Json::array();
-    for (const PlanRung& rung : bracket)
-      rungs.push_back({{"trials", rung.trials}, {"target_visits", rung.target_visits}});
-    brackets.push_back(std::move(rungs));
-  }
-  return {200, "application/json",
-          dump({{"trials", plan->trials_max},
-                {"visits", plan->visits_max},
-                {"epochs", epochs_of(plan->visits_max, partitions)},
-                {"partitions", partitions},
-                {"brackets", std::move(brackets)},
-                {"warnings", problems_json(checked.parsed.problems)}})};
+  Json answer = plan_json(*plan, partitions);
+  answer["warnings"] = problems_json(checked.parsed.problems);
+  return {200, "application/json", dump(answer)};
 }
 
 Json problems_json(const std::vector<Problem>& problems) {

@@ -43,7 +43,7 @@ class RandomSearch final : public Search {
 
 Result<SearchPlan> RandomSearchFactory::preview(const Spec& spec, std::uint64_t partitions) const {
   const std::uint64_t visits = spec.epochs * partitions;
-  return SearchPlan{{{{trials_of(spec), visits}}}, trials_of(spec), trials_of(spec) * visits};
+  return SearchPlan{{{{trials_of(spec), visits}}}, trials_of(spec), trials_of(spec) * visits, !spec.max_trials};
 }
 
 Result<std::unique_ptr<Search>> RandomSearchFactory::create(std::shared_ptr<const Spec> spec,

@@ -48,9 +48,9 @@ struct SearchDone {};  // no further trial will be created; the experiment ends 
 using Decision = std::variant<CreateTrial, StopTrial, SearchDone>;
 
 struct SearchView {
-  std::uint64_t trials{};         // created so far
-  std::uint64_t room{};           // how many may be created now (max_concurrent_trials, limits)
-  std::uint64_t partitions{};     // P: visits an epoch
+  std::uint64_t trials{};      // created so far
+  std::uint64_t room{};        // how many may be created now (max_concurrent_trials, limits)
+  std::uint64_t partitions{};  // P: visits an epoch
 };
 
 class Search {
@@ -69,13 +69,14 @@ struct PlanRung {
 struct SearchPlan {
   std::vector<std::vector<PlanRung>> brackets;  // grid, random: one bracket of one rung
   std::uint64_t trials_max{}, visits_max{};
+  bool open_ended{};  // the clock ends it: the numbers are limits
 };
 
 class SearchFactory {
  public:
   virtual ~SearchFactory() = default;
-  virtual std::string name() const = 0;                  // the spec's algorithm.name
-  virtual bool arrival_order_matters() const = 0;        // true: refused under reproducibility "rerun"
+  virtual std::string name() const = 0;            // the spec's algorithm.name
+  virtual bool arrival_order_matters() const = 0;  // true: refused under reproducibility "rerun"
   virtual Result<SearchPlan> preview(const Spec& spec, std::uint64_t partitions) const = 0;
   virtual Result<std::unique_ptr<Search>> create(std::shared_ptr<const Spec> spec, std::uint64_t partitions) const = 0;
 };

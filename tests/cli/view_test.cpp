@@ -132,7 +132,7 @@ TEST_CASE("plain lines tell milestones, ends and faults, and nothing else", "[cl
       "e1.3  epoch 2/5  val_accuracy 0.87  train_loss 0.3");
   CHECK(line("trial_ended", {{"trial", 3}, {"how", "FAILED"}, {"reason", "bad\ndata"}}) == "e1.3  FAILED: bad?data");
   CHECK(line("unit_released", {{"unit", 9}, {"fault", "worker_lost"}, {"detail", ""}}) ==
-        "e1.u9  no result (worker_lost); it runs again");
+        "e1.u9  no result (worker_lost)");
   CHECK(line("unit_released", {{"unit", 9}, {"fault", "invalid_params"}, {"detail", "a kernel of 11"}}) ==
         "e1.u9  no result (invalid_params): a kernel of 11");
   CHECK(line("unit_leased", {{"unit", 9}}).empty());

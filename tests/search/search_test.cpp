@@ -244,6 +244,10 @@ TEST_CASE("random search takes the given points first, then draws by trial numbe
   CHECK(trials[1] == spec->points_to_evaluate[1]);
   for (std::uint64_t i = 3; i <= 6; ++i) CHECK(trials[i - 1] == sample(spec->space, 7, {i}));
   CHECK(find_search("random")->preview(*spec, 4)->visits_max == 6 * 5 * 4);
+  CHECK_FALSE(find_search("random")->preview(*spec, 4)->open_ended);
+  spec->max_trials.reset();
+  spec->time_budget_ms = 1000;
+  CHECK(find_search("random")->preview(*spec, 4)->open_ended);
 }
 
 TEST_CASE("an algorithm that is not there is not found", "[search][registry]") {
