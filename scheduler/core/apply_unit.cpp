@@ -82,6 +82,13 @@ void Core::Impl::count_result(ExperimentRow& experiment, const TrialRow& trial, 
   totals.checkpoint.add(t.save_ns);
 }
 
+std::optional<Core::Impl::OpenUnit> Core::Impl::open_unit(ExperimentId id, UnitId unit, Token token) {
+  LeaseRow* lease = find_open(id, unit, token);
+  if (lease == nullptr) return std::nullopt;
+  ExperimentRow& row = *find_experiment(id);
+  return OpenUnit{row, row.trials[lease->trial.value - 1], row.units[unit.value - 1], *lease};
+}
+
 Status Core::Impl::on(const UnitLeased& record, WallMs at) {
   ExperimentRow* row = find_experiment(record.experiment);
   REFUSE_IF(row == nullptr || row->ended(), to_string(record.experiment) + " does not run");
@@ -149,18 +156,15 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
 }
 
 Status Core::Impl::on(const UnitFinished& record, WallMs at) {
-  LeaseRow* lease = find_open(record.experiment, record.unit, record.token);
-  REFUSE_IF(lease == nullptr, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
-  ExperimentRow& row = *find_experiment(record.experiment);
-  TrialRow& trial = row.trials[lease->trial.value - 1];
+  const std::optional<OpenUnit> open = open_unit(record.experiment, record.unit, record.token);
+  REFUSE_IF(!open, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
+  const auto& [row, trial, unit, lease] = *open;
   REFUSE_IF(!fits_finish(row, trial, record.state), "the state is not this visit's result");
-  close(row, *lease, LeaseOutcome::kFinished, at);
-  count_result(row, trial, *lease, record.times, record.path, record.state);
-  Totals::Units& units = index.totals.units[lease->then_evaluate];
+  close(row, lease, LeaseOutcome::kFinished, at);
+  count_result(row, trial, lease, record.times, record.path, record.state);
+  Totals::Units& units = index.totals.units[lease.then_evaluate];
   ++units.finished;
-  units.duration.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, at.value - lease->from.value)) *
-                     kMillisecond);
-  UnitRow& unit = row.units[record.unit.value - 1];
+  units.duration.add(served_ms(state, lease.from, at) * kMillisecond);
   unit.state = UnitState::kDone;
   unit.train.clear();
   trial.unit = {};
@@ -173,15 +177,13 @@ Status Core::Impl::on(const UnitFinished& record, WallMs at) {
 }
 
 Status Core::Impl::on(const UnitYielded& record, WallMs at) {
-  LeaseRow* lease = find_open(record.experiment, record.unit, record.token);
-  REFUSE_IF(lease == nullptr, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
-  ExperimentRow& row = *find_experiment(record.experiment);
-  TrialRow& trial = row.trials[lease->trial.value - 1];
+  const std::optional<OpenUnit> open = open_unit(record.experiment, record.unit, record.token);
+  REFUSE_IF(!open, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
+  const auto& [row, trial, unit, lease] = *open;
   REFUSE_IF(!fits_yield(row, trial, record.state), "the state is none that this visit can reach");
-  close(row, *lease, LeaseOutcome::kYielded, at);
-  count_result(row, trial, *lease, record.times, record.path, record.state);
-  ++index.totals.units[lease->then_evaluate].yielded;
-  UnitRow& unit = row.units[record.unit.value - 1];
+  close(row, lease, LeaseOutcome::kYielded, at);
+  count_result(row, trial, lease, record.times, record.path, record.state);
+  ++index.totals.units[lease.then_evaluate].yielded;
   unit.state = UnitState::kWaiting;
   if (record.state != trial.head) {
     trial.stored.push_back(record.state);
@@ -193,15 +195,13 @@ Status Core::Impl::on(const UnitYielded& record, WallMs at) {
 }
 
 Status Core::Impl::on(const UnitReleased& record, WallMs at) {
-  LeaseRow* lease = find_open(record.experiment, record.unit, record.token);
-  REFUSE_IF(lease == nullptr, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
-  ExperimentRow& row = *find_experiment(record.experiment);
-  TrialRow& trial = row.trials[lease->trial.value - 1];
-  UnitRow& unit = row.units[record.unit.value - 1];
-  close(row, *lease, LeaseOutcome::kReleased, at);
-  lease->fault = record.fault;
-  lease->detail = record.detail;
-  ++index.totals.units[lease->then_evaluate].released;
+  const std::optional<OpenUnit> open = open_unit(record.experiment, record.unit, record.token);
+  REFUSE_IF(!open, to_string(record.experiment, record.unit) + " has no lease " + to_string(record.token));
+  const auto& [row, trial, unit, lease] = *open;
+  close(row, lease, LeaseOutcome::kReleased, at);
+  lease.fault = record.fault;
+  lease.detail = record.detail;
+  ++index.totals.units[lease.then_evaluate].released;
   ++index.totals.released[static_cast<std::size_t>(record.fault)];
   // Only what is fetched can be lost or spoiled on its way, and what lies in memory is not fetched.
   if (record.fault == Fault::kHashMismatch && trial.head.hash) {

@@ -3,6 +3,8 @@
 // after replay; everything under "volatile" is lost in a crash and begin_serving() fills it anew. Files: apply*.cpp
 // write; core.cpp drives a step; workers.cpp, reports.cpp, experiments.cpp handle events; assign.cpp, placement.cpp,
 // retention.cpp, accounting.cpp decide; snapshot.cpp and invariants.cpp look.
+#include <optional>
+
 #include "scheduler/core/core.h"
 #include "scheduler/core/index.h"
 #include "scheduler/core/mistakes.h"
@@ -87,6 +89,13 @@ struct Core::Impl {
   ExperimentLive& live_of(ExperimentId id) { return experiments[id.value - 1]; }
   WorkerRow& worker(WorkerId id) { return state.workers[id.value - 1]; }
   LeaseRow* find_open(ExperimentId experiment, UnitId unit, Token token);
+  struct OpenUnit {
+    ExperimentRow& row;
+    TrialRow& trial;
+    UnitRow& unit;
+    LeaseRow& lease;
+  };
+  std::optional<OpenUnit> open_unit(ExperimentId experiment, UnitId unit, Token token);
   LeaseRow* open_lease(WorkerId worker);
   PartitionIndex next_partition(const ExperimentRow& experiment, const TrialRow& trial) const;
   void set_waiting(ExperimentRow& experiment, TrialRow& trial, bool waiting);
