@@ -114,23 +114,22 @@ Result<int> download(const Cli& cli, const std::string& id, std::string out) {
 }  // namespace
 
 void add_checkpoint(CLI::App& app, Cli& cli) {
-  CLI::App* checkpoint = add_command(&app, "checkpoint", "List, show and download model states");
-  checkpoint->require_subcommand(1);
+  CLI::App* checkpoint = add_command_group(&app, "checkpoint", "List, show and download model states");
   const auto name = make_options<std::string>();
   const auto out = make_options<std::string>();
   CLI::App* command = add_command(checkpoint, "list", "List the states of an experiment that the store keeps",
                                   "  modelhop checkpoint list e7");
-  command->add_option("experiment", *name, "Experiment: e7 or its name (default: the newest)");
+  option(command, "experiment", *name, "Experiment: e7 or its name (default: the newest)");
   on_run(command, cli, [&cli, name] { return list(cli, *name); });
   const auto with_id = [&](CLI::App* of) {
-    of->add_option("checkpoint", *name, "e7.12@<lineage>.<visits>, or e7.12 for the trial's newest")->required();
+    option(of, "checkpoint", *name, "e7.12@<lineage>.<visits>, or e7.12 for the trial's newest").required();
     return of;
   };
   on_run(with_id(add_command(checkpoint, "show", "Show one state", "  modelhop checkpoint show e7.12@0.20")), cli,
          [&cli, name] { return show(cli, *name); });
   command = with_id(add_command(checkpoint, "download", "Copy a state's safetensors file, after checking its hash",
                                 "  modelhop checkpoint download e7.12 --out best.safetensors --state-dir D"));
-  command->add_option("--out", *out, "File to write (default: ID.safetensors)");
+  option(command, "--out", *out, "File to write (default: ID.safetensors)");
   on_run(command, cli, [&cli, name, out] { return download(cli, *name, *out); });
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include <cerrno>
 #include <csignal>
 #include <iostream>
@@ -90,14 +92,6 @@ int refuse(const CLI::App& app, const CLI::ParseError& error) {
 
 void Cli::note(const std::string& text) const {
   if (!quiet) fmt::print(stderr, "{}\n", text);
-}
-
-CLI::App* add_command(CLI::App* parent, const std::string& name, const std::string& help, const std::string& examples) {
-  CLI::App* command = parent->add_subcommand(name, help);
-  std::string footer = examples.empty() ? "" : "Examples:\n" + examples;
-  if (!footer.empty() && !footer.ends_with('\n')) footer += '\n';
-  command->footer(footer + "Options for every command: modelhop --help");
-  return command;
 }
 
 void on_run(CLI::App* command, Cli& cli, std::function<Result<int>()> action) {

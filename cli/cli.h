@@ -1,11 +1,11 @@
 #pragma once
 // The command line. One file per noun; each adds its subcommands and sets Cli::action to what was asked for.
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "cli/backend.h"
+#include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/settings.h"
@@ -27,9 +27,6 @@ struct Cli {
   void note(const std::string& text) const;
 };
 
-// A subcommand with its examples ("modelhop exp list -o json" lines) under its help.
-CLI::App* add_command(CLI::App* parent, const std::string& name, const std::string& help,
-                      const std::string& examples = "");
 // Options of all of a command's runs live as long as the program does.
 template <class T>
 std::shared_ptr<T> make_options() {

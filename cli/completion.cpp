@@ -1,6 +1,8 @@
 // modelhop completion: scripts for the shells, written from the same tree that parses the command line.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include <map>
 
 #include "cli/cli.h"
@@ -125,7 +127,7 @@ void add_completion(CLI::App& app, Cli& cli) {
   CLI::App* command = add_command(&app, "completion", "Print a completion script for bash, zsh or fish",
                                   "  source <(modelhop completion bash)\n"
                                   "  modelhop completion fish > ~/.config/fish/completions/modelhop.fish");
-  command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  option(command, "shell", *shell, "bash, zsh or fish").required().one_of({"bash", "zsh", "fish"});
   on_run(command, cli, [&cli, shell]() -> Result<int> {
     std::map<std::string, std::string> words;
     std::string global;

@@ -4,13 +4,12 @@
 namespace modelhop::cli {
 
 void add_config(CLI::App& app, Cli& cli) {
-  CLI::App* config = add_command(&app, "config", "Show the settings in effect");
-  config->require_subcommand(1);
+  CLI::App* config = add_command_group(&app, "config", "Show the settings in effect");
   const auto origin = make_options<bool>();
   CLI::App* command =
       add_command(config, "show", "Show every setting; flag > --config > MODELHOP_* > user file > /etc > default",
                   "  modelhop config show --origin");
-  command->add_flag("--origin", *origin, "And where each came from");
+  flag(command, "--origin", *origin, "And where each came from");
   on_run(command, cli, [&cli, origin]() -> Result<int> {
     std::vector<Json> items;
     for (const Setting& setting : cli.settings.all()) {

@@ -12,7 +12,7 @@ struct ImportOptions {
   ImportRequest request;
   std::string from;
   std::uint64_t validation_rows{};
-  CLI::Option* validation{};
+  Option validation;
 };
 
 std::string column_text(const modelhop::Column& column) {
@@ -68,7 +68,7 @@ void print_manifest(const Cli& cli, const Manifest& manifest) {
 
 Result<int> import(const Cli& cli, ImportOptions options) {
   if (!parse(options.from, options.request.from)) return invalid("--from " + options.from + ": idx or npy is needed");
-  if (options.validation->count() > 0) options.request.validation_rows = options.validation_rows;
+  if (options.validation.given()) options.request.validation_rows = options.validation_rows;
   ASSIGN_OR_RETURN(const Manifest manifest, import_dataset(cli.settings.store(), options.request));
   cli.note(fmt::format("imported {} into {}", manifest.name, cli.settings.store()));
   print_manifest(cli, manifest);
@@ -108,28 +108,25 @@ Result<int> list(const Cli& cli) {
 }  // namespace
 
 void add_data(CLI::App& app, Cli& cli) {
-  CLI::App* data = add_command(&app, "data", "Import, list, show, verify and delete data sets of the store");
-  data->require_subcommand(1);
+  CLI::App* data = add_command_group(&app, "data", "Import, list, show, verify and delete data sets of the store");
 
   const auto options = make_options<ImportOptions>();
   CLI::App* command =
       add_command(data, "import", "Shuffle a data set once and cut it into partitions",
                   "  modelhop data import fmnist --from idx /usr/share/datasets/fashion-mnist --partitions 4\n"
                   "  modelhop data import housing --from npy FOLDER --partitions 8 --validation-rows 500");
-  command->add_option("name", options->request.name, "Name of the new data set: a-z 0-9 . _ -")->required();
-  command
-      ->add_option(
-          "path", options->request.paths,
-          "idx: a folder with MNIST's file names, or an images and a labels file; npy: a folder with x.npy, y.npy")
-      ->required()
-      ->expected(1, 2);
-  command->add_option("--from", options->from, "idx or npy")->required();
-  command->add_option("--partitions", options->request.partitions, "How many partitions, 1 to 4096")->required();
-  command->add_option("--round-to", options->request.round_to, "Rows of a partition are a multiple of this");
-  options->validation = command->add_option("--validation-rows", options->validation_rows,
-                                            "Rows kept for validation (default: a tenth; 0: none)");
-  command->add_option("--test", options->request.test_paths, "Test set: the same forms as PATH")->expected(1, 2);
-  command->add_option("--seed", options->request.seed, "Seed of the one shuffle (default 0)");
+  option(command, "name", options->request.name, "Name of the new data set: a-z 0-9 . _ -").required();
+  option(command, "path", options->request.paths,
+         "idx: a folder with MNIST's file names, or an images and a labels file; npy: a folder with x.npy, y.npy")
+      .required()
+      .values(1, 2);
+  option(command, "--from", options->from, "idx or npy").required();
+  option(command, "--partitions", options->request.partitions, "How many partitions, 1 to 4096").required();
+  option(command, "--round-to", options->request.round_to, "Rows of a partition are a multiple of this");
+  options->validation = option(command, "--validation-rows", options->validation_rows,
+                               "Rows kept for validation (default: a tenth; 0: none)");
+  option(command, "--test", options->request.test_paths, "Test set: the same forms as PATH").values(1, 2);
+  option(command, "--seed", options->request.seed, "Seed of the one shuffle (default 0)");
   on_run(command, cli, [&cli, options] { return import(cli, *options); });
 
   on_run(add_command(data, "list", "List the data sets", "  modelhop data list -o json"), cli,
@@ -137,21 +134,21 @@ void add_data(CLI::App& app, Cli& cli) {
 
   const auto name = make_options<std::string>();
   command = add_command(data, "show", "Show one data set");
-  command->add_option("name", *name, "Name of the data set")->required();
+  option(command, "name", *name, "Name of the data set").required();
   on_run(command, cli, [&cli, name]() -> Result<int> {
     ASSIGN_OR_RETURN(const Manifest manifest, read_dataset(cli.settings.store(), *name));
     print_manifest(cli, manifest);
     return kOkExit;
   });
   command = add_command(data, "verify", "Hash every file of a data set again (exit 1: one is damaged)");
-  command->add_option("name", *name, "Name of the data set")->required();
+  option(command, "name", *name, "Name of the data set").required();
   on_run(command, cli, [&cli, name]() -> Result<int> {
     RETURN_IF_ERROR(verify_dataset(cli.settings.store(), *name));
     fmt::print("{}: every file is as its manifest says\n", *name);
     return kOkExit;
   });
   command = add_command(data, "delete", "Delete a data set; experiments that used it can then not go on");
-  command->add_option("name", *name, "Name of the data set")->required();
+  option(command, "name", *name, "Name of the data set").required();
   on_run(command, cli, [&cli, name]() -> Result<int> {
     RETURN_IF_ERROR(delete_dataset(cli.settings.store(), *name));
     cli.note("deleted " + *name);

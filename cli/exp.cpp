@@ -194,18 +194,17 @@ Result<int> export_rows(const Cli& cli, const Names& options) {
 }  // namespace
 
 void add_experiment(CLI::App& app, Cli& cli) {
-  CLI::App* exp = add_command(&app, "exp", "Create, watch, explain, export and end experiments");
-  exp->require_subcommand(1);
+  CLI::App* exp = add_command_group(&app, "exp", "Create, watch, explain, export and end experiments");
   const auto options = make_options<Names>();
   const auto with_name = [&](CLI::App* command) {
-    command->add_option("experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
+    option(command, "experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
     return command;
   };
   add_experiment_changes(exp, cli);
   CLI::App* command =
       add_command(exp, "list", "List experiments, the newest first", "  modelhop exp list --state RUNNING");
-  command->add_option("--state", options->state, "Only this state: RUNNING, COMPLETED, ...");
-  command->add_option("--limit", options->limit, "At most so many (default 100)");
+  option(command, "--state", options->state, "Only this state: RUNNING, COMPLETED, ...");
+  option(command, "--limit", options->limit, "At most so many (default 100)");
   on_run(command, cli, [&cli, options] { return list(cli, *options); });
   on_run(with_name(add_command(exp, "show", "Show one experiment", "  modelhop exp show e7 -o json")), cli,
          [&cli, options] { return show(cli, *options); });
@@ -220,10 +219,10 @@ void add_experiment(CLI::App& app, Cli& cli) {
   command = with_name(add_command(exp, "export", "Write a row a trial; equal runs give equal bytes",
                                   "  modelhop exp export e7 --format csv > trials.csv\n"
                                   "  modelhop exp export e7 --format jsonl --units --state-dir D"));
-  command->add_option("--format", options->format, "csv (default) or jsonl");
-  command->add_flag("--units", options->units, "A row a lease attempt instead, with times and workers");
-  command->add_flag("--points", options->points, "A row a milestone instead, with times");
-  command->add_option("--out", options->file, "File to write (default: standard output)");
+  option(command, "--format", options->format, "csv (default) or jsonl");
+  flag(command, "--units", options->units, "A row a lease attempt instead, with times and workers");
+  flag(command, "--points", options->points, "A row a milestone instead, with times");
+  option(command, "--out", options->file, "File to write (default: standard output)");
   on_run(command, cli, [&cli, options] { return export_rows(cli, *options); });
 }
 

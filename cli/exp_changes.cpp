@@ -80,17 +80,15 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
   CLI::App* command = add_command(exp, "create", "Submit a spec to a running scheduler; prints the experiment's id",
                                   "  modelhop exp create spec.json --server http://host:8080\n"
                                   "  modelhop exp create spec.json --set seed=8 --wait");
-  command->add_option("spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input")->required();
-  command->add_option("--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once")
-      ->expected(1)
-      ->take_all();
-  command->add_flag("--wait", options->wait, "Wait for its end: exit 0, or 1 if it failed");
-  command->add_option("--timeout", options->timeout_s, "Seconds to wait at most (exit 124)");
-  command->add_option("--idempotency-key", options->key, "The same key again gives the same experiment, not another");
+  option(command, "spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input").required();
+  option(command, "--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once").repeatable();
+  flag(command, "--wait", options->wait, "Wait for its end: exit 0, or 1 if it failed");
+  option(command, "--timeout", options->timeout_s, "Seconds to wait at most (exit 124)");
+  option(command, "--idempotency-key", options->key, "The same key again gives the same experiment, not another");
   on_run(command, cli, [&cli, options] { return create(cli, *options); });
 
   const auto with_name = [&](CLI::App* of) {
-    of->add_option("experiment", options->experiment, "Experiment: e7 or its name")->required();
+    option(of, "experiment", options->experiment, "Experiment: e7 or its name").required();
     return of;
   };
   on_run(
@@ -105,8 +103,7 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
   command =
       with_name(add_command(exp, "wait", "Wait for an experiment's end: exit 0, 1 if it failed, 124 after --timeout",
                             "  modelhop exp wait e7 --timeout 3600"));
-  command->add_option("--timeout", options->timeout_s, "Seconds to wait at most (default: for ever)")
-      ->check(CLI::NonNegativeNumber);
+  option(command, "--timeout", options->timeout_s, "Seconds to wait at most (default: for ever)").between(0, 1e9);
   on_run(command, cli, [&cli, options]() -> Result<int> {
     ASSIGN_OR_RETURN(const auto backend, cli.backend());
     ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options->experiment, cli.quiet));

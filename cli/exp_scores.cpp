@@ -184,20 +184,20 @@ Result<int> verify(const Cli& cli, const ScoreOptions& options) {
 void add_experiment_scores(CLI::App* exp, Cli& cli) {
   const auto options = make_options<ScoreOptions>();
   const auto with_name = [&](CLI::App* command) {
-    command->add_option("experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
+    option(command, "experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
     return command;
   };
   CLI::App* command = with_name(add_command(exp, "best", "Show the best trial",
                                             "  modelhop exp best e7 --test --state-dir D\n"
                                             "  modelhop exp best e7 -o json"));
-  command->add_flag("--test", options->test, "And score its state on the test set (needs modelhop-worker)");
+  flag(command, "--test", options->test, "And score its state on the test set (needs modelhop-worker)");
   on_run(command, cli, [&cli, options] { return best(cli, *options); });
   command = with_name(add_command(exp, "verify",
                                   "Train trials again, alone, and compare every state's hash (exit 1: one differs)",
                                   "  modelhop exp verify e7 --trial e7.12 --state-dir D"));
-  command->add_option("--trial", options->trial, "Only this trial: e7.12");
-  command->add_option("--threads", options->threads, "Threads to train with (default: as the experiment's workers had)")
-      ->check(CLI::Range(1, 1024));
+  option(command, "--trial", options->trial, "Only this trial: e7.12");
+  option(command, "--threads", options->threads, "Threads to train with (default: as the experiment's workers had)")
+      .between(1, 1024);
   on_run(command, cli, [&cli, options] { return verify(cli, *options); });
 }
 

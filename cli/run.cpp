@@ -27,7 +27,7 @@ struct RunOptions {
   std::vector<std::string> sets;
   ClusterConfig cluster;
   std::uint16_t port{8080};
-  CLI::Option* port_given{};
+  Option port_given;
 };
 
 std::string workers_text(unsigned workers) { return fmt::format("{} worker{}", workers, workers == 1 ? "" : "s"); }
@@ -37,7 +37,7 @@ Result<std::unique_ptr<WebServer>> start_web(const Cli& cli, const RunOptions& o
   WebConfig config;
   config.port = options.port;
   auto web = WebServer::start(config, service);
-  if (web.ok() || web.status().code() != Code::kConflict || options.port_given->count() > 0) return web;
+  if (web.ok() || web.status().code() != Code::kConflict || options.port_given.given()) return web;
   cli.note(fmt::format("port {} is taken, so another one is used", config.port));
   config.port = 0;
   return WebServer::start(config, service);
@@ -155,7 +155,7 @@ Result<int> run(const Cli& cli, RunOptions options) {
   if (!cli.quiet || !checked.parsed.spec) print_problems(options.file, problems);
   if (!checked.parsed.spec) return kUsageExit;
   if (!checked.data) return missing_dataset(cli.settings.store(), checked.dataset);
-  if (options.port_given->count() > 0 && options.port != 0) RETURN_IF_ERROR(port_is_free(options.port));
+  if (options.port_given.given() && options.port != 0) RETURN_IF_ERROR(port_is_free(options.port));
   Interrupts::install();
   options.cluster.state_dir = cli.settings.value("state_dir");
   options.cluster.store = cli.settings.value("store");
@@ -196,17 +196,15 @@ void add_run(CLI::App& app, Cli& cli) {
                   "  modelhop run spec.json --workers 2\n"
                   "  modelhop run spec.json --workers 4 --state-dir D --port 0 --set training.epochs=3\n"
                   "Killed or interrupted, the same command goes on where it was. Exit 1: the experiment failed.");
-  command->add_option("spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input")->required();
-  command->add_option("-n,--workers", options->cluster.workers, "Worker processes to start (default 1)")
-      ->check(CLI::Range(1u, kLocalWorkersMax));
-  command->add_option("--device", options->cluster.device, "Device of each worker: cpu")->check(CLI::IsMember({"cpu"}));
-  command->add_option("--threads", options->cluster.threads, "Threads of each worker (default 1); bits depend on it")
-      ->check(CLI::Range(1, 1024));
+  option(command, "spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input").required();
+  option(command, "-n,--workers", options->cluster.workers, "Worker processes to start (default 1)")
+      .between(1u, kLocalWorkersMax);
+  option(command, "--device", options->cluster.device, "Device of each worker: cpu").one_of({"cpu"});
+  option(command, "--threads", options->cluster.threads, "Threads of each worker (default 1); bits depend on it")
+      .between(1, 1024);
   options->port_given =
-      command->add_option("--port", options->port, "HTTP port (default 8080, or a free one; 0: any free one)");
-  command->add_option("--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once")
-      ->expected(1)
-      ->take_all();
+      option(command, "--port", options->port, "HTTP port (default 8080, or a free one; 0: any free one)");
+  option(command, "--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once").repeatable();
   on_run(command, cli, [&cli, options] { return run(cli, *options); });
 }
 

@@ -71,10 +71,9 @@ void add_scheduler(CLI::App& app, Cli& cli) {
   CLI::App* command = add_command(&app, "scheduler", "Serve until SIGTERM: workers join, experiments come over HTTP",
                                   "  modelhop scheduler --state-dir D --store /shared/store\n"
                                   "  modelhop-worker --scheduler tcp://127.0.0.1:7077 --store /shared/store");
-  command->add_option("--listen", options->listen, "Where workers join (default tcp://127.0.0.1:7077)");
-  command->add_option("--http", options->http,
-                      "Where the HTTP API listens (default 127.0.0.1:8080; port 0: any free one)");
-  command->add_flag("--insecure", options->insecure, "Allow an address beyond loopback, without any keys");
+  option(command, "--listen", options->listen, "Where workers join (default tcp://127.0.0.1:7077)");
+  option(command, "--http", options->http, "Where the HTTP API listens (default 127.0.0.1:8080; port 0: any free one)");
+  flag(command, "--insecure", options->insecure, "Allow an address beyond loopback, without any keys");
   on_run(command, cli, [&cli, options] { return serve(cli, *options); });
 }
 

@@ -168,14 +168,12 @@ Result<int> sample(const Cli& cli, const SpaceOptions& options) {
 }  // namespace
 
 void add_space(CLI::App& app, Cli& cli) {
-  CLI::App* space = add_command(&app, "space", "Check a spec and look at its search space, without running it");
-  space->require_subcommand(1);
+  CLI::App* space = add_command_group(&app, "space", "Check a spec and look at its search space, without running it");
   const auto options = make_options<SpaceOptions>();
   const auto with_spec = [&](CLI::App* command) {
-    command->add_option("spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input")->required();
-    command->add_option("--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once")
-        ->expected(1)
-        ->take_all();
+    option(command, "spec", options->file, "Spec file, JSON (docs/spec.md); - reads standard input").required();
+    option(command, "--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once")
+        .repeatable();
     return command;
   };
   on_run(with_spec(add_command(space, "validate", "List everything that is wrong with a spec (exit 2)",
@@ -184,12 +182,12 @@ void add_space(CLI::App& app, Cli& cli) {
          cli, [&cli, options] { return validate(cli, *options); });
   CLI::App* command = with_spec(add_command(space, "preview", "Show how many trials, visits and epochs a spec will run",
                                             "  modelhop space preview spec.json --partitions 4"));
-  command->add_option("--partitions", options->partitions, "Partitions of the data set, where no store is at hand");
+  option(command, "--partitions", options->partitions, "Partitions of the data set, where no store is at hand");
   on_run(command, cli, [&cli, options] { return preview(cli, *options); });
   command = with_spec(add_command(space, "sample", "Show the first configurations that would be tried",
                                   "  modelhop space sample spec.json -n 10"));
-  command->add_option("-n,--count", options->count, "How many (default 5)")->check(CLI::Range(1, 100000));
-  command->add_option("--partitions", options->partitions, "Partitions of the data set, where no store is at hand");
+  option(command, "-n,--count", options->count, "How many (default 5)").between(1, 100000);
+  option(command, "--partitions", options->partitions, "Partitions of the data set, where no store is at hand");
   on_run(command, cli, [&cli, options] { return sample(cli, *options); });
 }
 

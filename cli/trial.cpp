@@ -94,21 +94,20 @@ Result<int> show(const Cli& cli, const std::string& id) {
 }  // namespace
 
 void add_trial(CLI::App& app, Cli& cli) {
-  CLI::App* trial = add_command(&app, "trial", "List and show trials");
-  trial->require_subcommand(1);
+  CLI::App* trial = add_command_group(&app, "trial", "List and show trials");
   const auto options = make_options<ListOptions>();
   CLI::App* command = add_command(trial, "list", "List the trials of an experiment",
                                   "  modelhop trial list e7 --sort value --limit 10\n"
                                   "  modelhop trial list e7 --state FAILED -o json");
-  command->add_option("experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
-  command->add_option("--sort", options->sort,
-                      "id, value (best first), epochs or state; with - before it the other way round");
-  command->add_option("--state", options->state, "Only these states, with commas between: RUNNING,FAILED");
-  command->add_option("--limit", options->limit, "At most so many (default 1000)");
+  option(command, "experiment", options->experiment, "Experiment: e7 or its name (default: the newest)");
+  option(command, "--sort", options->sort,
+         "id, value (best first), epochs or state; with - before it the other way round");
+  option(command, "--state", options->state, "Only these states, with commas between: RUNNING,FAILED");
+  option(command, "--limit", options->limit, "At most so many (default 1000)");
   on_run(command, cli, [&cli, options] { return list(cli, *options); });
   const auto id = make_options<std::string>();
   command = add_command(trial, "show", "Show one trial with its milestones and units", "  modelhop trial show e7.12");
-  command->add_option("trial", *id, "Trial: e7.12")->required();
+  option(command, "trial", *id, "Trial: e7.12").required();
   on_run(command, cli, [&cli, id] { return show(cli, *id); });
 }
 

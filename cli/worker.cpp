@@ -67,13 +67,12 @@ Result<int> show(const Cli& cli, const std::string& name) {
 }  // namespace
 
 void add_worker(CLI::App& app, Cli& cli) {
-  CLI::App* worker = add_command(&app, "worker", "List and show workers");
-  worker->require_subcommand(1);
+  CLI::App* worker = add_command_group(&app, "worker", "List and show workers");
   on_run(add_command(worker, "list", "List every worker that ever joined", "  modelhop worker list"), cli,
          [&cli] { return list(cli); });
   const auto name = make_options<std::string>();
   CLI::App* command = add_command(worker, "show", "Show one worker", "  modelhop worker show w1");
-  command->add_option("name", *name, "Name of the worker")->required();
+  option(command, "name", *name, "Name of the worker").required();
   on_run(command, cli, [&cli, name] { return show(cli, *name); });
 }
 

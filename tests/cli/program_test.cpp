@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 // Runs the built program as a shell would.
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
