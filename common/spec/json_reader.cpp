@@ -1,6 +1,7 @@
 #include "common/spec/json_reader.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -68,7 +69,7 @@ std::string reason_of(std::string_view what) {
   return what.size() > kFaultReasonBytesMax ? out + "..." : out;
 }
 
-// Builds the document. Of equal keys the first counts; the second's value is read into `discarded_`.
+// Builds the document. Of equal keys the first counts; the others' values are read into `discarded_`.
 class Builder final : public nlohmann::json_sax<json> {
  public:
   Builder(std::string_view text, const JsonLimits& limits, JsonDocument& out)
@@ -94,7 +95,7 @@ class Builder final : public nlohmann::json_sax<json> {
     auto [slot, added] = parents_.back()->get_ref<json::object_t&>().try_emplace(name);
     slot_ = &slot->second;
     if (added) return true;
-    slot_ = &discarded_;
+    slot_ = &discarded_.emplace_back();
     out_.faults.push_back({trail_.pointer(), "is there twice; keep one"});
     return out_.faults.size() < kFaultsMax;
   }
@@ -157,7 +158,7 @@ class Builder final : public nlohmann::json_sax<json> {
   // Addresses stay valid: only the innermost container grows, and it grows by whole children.
   std::vector<json*> parents_;
   json* slot_ = nullptr;
-  json discarded_;
+  std::deque<json> discarded_;  // one each: such a value may itself hold equal keys, while it is still being read
   std::size_t values_ = 0;
 };
 

@@ -35,6 +35,17 @@ TEST_CASE("every duplicate key is refused with its pointer", "[spec][json]") {
   CHECK(document.faults[3].pointer == "/a");
 }
 
+TEST_CASE("equal keys inside a value that does not count are told too, and the rest is read", "[spec][json]") {
+  const JsonDocument document = read_json_document(
+      R"({"a":1,"a":{"l":[{"b":[1]},{"b":1,"b":{"c":[1,2]},"d":{"e":1}}],"l":[{"f":1}],"g":2},"h":3})");
+  REQUIRE(document.faults.size() == 3);
+  CHECK(document.faults[0].pointer == "/a");
+  CHECK(document.faults[1].pointer == "/a/l/1/b");
+  CHECK(document.faults[2].pointer == "/a/l");
+  CHECK(document.whole);
+  CHECK(document.value == nlohmann::json{{"a", 1}, {"h", 3}});
+}
+
 TEST_CASE("a syntax error has its line and column", "[spec][json]") {
   CHECK(fault_of("{\n  \"a\": 1,\n  \"b\" 2\n}").starts_with("line 3, column 7: "));
   CHECK(fault_of("").starts_with("line 1, column 1: "));
