@@ -7,11 +7,11 @@
 namespace modelhop {
 
 enum class Purpose : std::uint32_t {  // values are part of what a seed means: never renumber
-  kSearch = 1,        // a = trial, b = parameter's place
-  kInitialize = 2,    // a = trial, b = tensor's place in the layout
-  kDropout = 3,       // a = trial, b = step
-  kShuffle = 4,       // a = epoch, b = partition (per_trial: the key also holds the trial)
-  kImport = 5,        // the data set's one shuffle
+  kSearch = 1,                        // a = trial, b = parameter's place
+  kInitialize = 2,                    // a = trial, b = tensor's place in the layout
+  kDropout = 3,                       // a = trial, b = step
+  kShuffle = 4,                       // a = epoch, b = partition (per_trial: the key also holds the trial)
+  kImport = 5,                        // the data set's one shuffle
   kSimulator = 6,
   kPlacement = 7,
 };
@@ -24,10 +24,10 @@ class KeyedRng {
   KeyedRng(std::uint64_t seed, Purpose purpose, std::uint64_t a = 0, std::uint64_t b = 0);
   std::uint32_t next_u32();
   std::uint64_t next_u64();
-  double next_double();                          // in [0, 1), 53 bits
-  float next_float();                            // in [0, 1), 24 bits
-  double next_normal();                          // Box-Muller, one value a call
-  std::uint64_t below(std::uint64_t bound);      // in [0, bound), unbiased; bound > 0
+  double next_double();                      // in [0, 1), 53 bits
+  float next_float();                        // in [0, 1), 24 bits
+  double next_normal();                      // Box-Muller, one value a call
+  std::uint64_t below(std::uint64_t bound);  // in [0, bound), unbiased; bound > 0
   // Block i of the stream (4 words), without moving the position: for kernels that index into it.
   std::array<std::uint32_t, 4> block(std::uint64_t i) const;
 

@@ -44,18 +44,39 @@ inline Status environment(std::string message) { return {Code::kEnvironment, std
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT: implicit, so `return value;` reads well
+  Result(T value) : value_(std::move(value)) {}  // NOLINT: implicit, so `return value;` reads well
   Result(Status status) : status_(std::move(status)) { MODELHOP_CHECK(!status_.ok()); }  // NOLINT
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
   // REQUIRES: ok().
-  T& value() & { MODELHOP_CHECK(ok()); return *value_; }
-  const T& value() const& { MODELHOP_CHECK(ok()); return *value_; }
-  T&& value() && { MODELHOP_CHECK(ok()); return std::move(*value_); }
-  T* operator->() { MODELHOP_CHECK(ok()); return &*value_; }
-  const T* operator->() const { MODELHOP_CHECK(ok()); return &*value_; }
-  T& operator*() & { MODELHOP_CHECK(ok()); return *value_; }
-  const T& operator*() const& { MODELHOP_CHECK(ok()); return *value_; }
+  T& value() & {
+    MODELHOP_CHECK(ok());
+    return *value_;
+  }
+  const T& value() const& {
+    MODELHOP_CHECK(ok());
+    return *value_;
+  }
+  T&& value() && {
+    MODELHOP_CHECK(ok());
+    return std::move(*value_);
+  }
+  T* operator->() {
+    MODELHOP_CHECK(ok());
+    return &*value_;
+  }
+  const T* operator->() const {
+    MODELHOP_CHECK(ok());
+    return &*value_;
+  }
+  T& operator*() & {
+    MODELHOP_CHECK(ok());
+    return *value_;
+  }
+  const T& operator*() const& {
+    MODELHOP_CHECK(ok());
+    return *value_;
+  }
 
  private:
   Status status_;
@@ -65,11 +86,11 @@ class [[nodiscard]] Result {
 }  // namespace modelhop
 
 // Returns the Status of a failed expression from the surrounding function.
-#define RETURN_IF_ERROR(expression)                                  \
-  do {                                                               \
-    if (::modelhop::Status status_ = (expression); !status_.ok()) {  \
-      return status_;                                                \
-    }                                                                \
+#define RETURN_IF_ERROR(expression)                                 \
+  do {                                                              \
+    if (::modelhop::Status status_ = (expression); !status_.ok()) { \
+      return status_;                                               \
+    }                                                               \
   } while (false)
 
 #define MODELHOP_CONCAT_INNER(a, b) a##b

@@ -27,11 +27,11 @@ enum class Distribution : std::uint8_t {
 struct Parameter {
   std::string path;
   Distribution distribution{};
-  std::vector<Value> values;        // kChoice, in the spec's order
-  double low{}, high{}, step{};     // inclusive bounds, as values; step > 0 where quantized
-  double mu{}, sigma{};             // normal, lognormal
-  std::uint64_t count{};            // grid: points of a range; 0 = not given
-  bool integer{};                   // the recipe's key takes integers; draws are then std::int64_t
+  std::vector<Value> values;                       // kChoice, in the spec's order
+  double low{}, high{}, step{};                    // inclusive bounds, as values; step > 0 where quantized
+  double mu{}, sigma{};                            // normal, lognormal
+  std::uint64_t count{};                           // grid: points of a range; 0 = not given
+  bool integer{};                                  // the recipe's key takes integers; draws are then std::int64_t
   std::map<std::string, std::vector<Value>> when;  // AND over keys of IN lists; empty = always active
 };
 

@@ -14,20 +14,20 @@
 
 namespace modelhop {
 
-struct Problem {          // one error or warning of a spec
-  std::string pointer;    // RFC 6901 JSON pointer into the spec as sent
-  std::string message;    // what is wrong and the fix, with the nearest legal name where there is one
-  bool warning{};         // true: the spec is accepted (what could not be checked without the data set)
+struct Problem {        // one error or warning of a spec
+  std::string pointer;  // RFC 6901 JSON pointer into the spec as sent
+  std::string message;  // what is wrong and the fix, with the nearest legal name where there is one
+  bool warning{};       // true: the spec is accepted (what could not be checked without the data set)
 };
 
 enum class MetricScope : std::uint8_t { kLast, kBest };
 enum class Reproducibility : std::uint8_t { kVerify, kReplay, kRerun };
 
-struct StopRule {                          // ends a trial, looked at in each milestone
-  std::string metric;                      // "val_accuracy"; empty: none
-  double threshold{};                      // reached or passed, in the metric's direction
+struct StopRule {      // ends a trial, looked at in each milestone
+  std::string metric;  // "val_accuracy"; empty: none
+  double threshold{};  // reached or passed, in the metric's direction
   bool metric_maximize{};
-  std::optional<std::uint64_t> patience;   // milestones without a better value
+  std::optional<std::uint64_t> patience;  // milestones without a better value
 };
 
 // A spec that passed every check. Immutable; shared by core, search and views.
@@ -36,16 +36,16 @@ struct Spec {
   std::vector<std::string> labels;
   std::uint64_t seed{};
   std::string dataset;
-  std::uint64_t epochs{};                  // training.epochs: the resource of grid and random, and every schedule's horizon
-  std::uint64_t evaluate_every{1};         // epochs between milestones; the last visit always is one
-  std::string algorithm;                   // "grid", "random"
-  std::string algorithm_options;           // JSON object: all keys of "algorithm" but name, defaults filled
+  std::uint64_t epochs{};           // training.epochs: the resource of grid and random, and every schedule's horizon
+  std::uint64_t evaluate_every{1};  // epochs between milestones; the last visit always is one
+  std::string algorithm;            // "grid", "random"
+  std::string algorithm_options;    // JSON object: all keys of "algorithm" but name, defaults filled
   std::optional<std::uint64_t> max_trials;
   std::optional<std::uint64_t> max_concurrent_trials;
   std::uint64_t max_restarts{3};
   std::optional<std::uint64_t> max_failed_trials;
   std::optional<std::uint64_t> time_budget_ms;
-  std::string metric;                      // "val_accuracy"
+  std::string metric;  // "val_accuracy"
   bool maximize{};
   MetricScope metric_scope{};
   std::vector<StopRule> stop;
@@ -54,12 +54,12 @@ struct Spec {
   Reproducibility reproducibility{};
   std::uint64_t max_work_at_risk_ms{60'000};
   std::uint64_t save_experiment_best{1}, save_trial_best{0}, save_trial_latest{1};
-  std::string expanded;                    // canonical JSON with every default: what is stored, shown and hashed
+  std::string expanded;  // canonical JSON with every default: what is stored, shown and hashed
 };
 
 struct ParsedSpec {
-  std::shared_ptr<const Spec> spec;        // null if any problem is an error
-  std::vector<Problem> problems;           // all of them at once, in document order
+  std::shared_ptr<const Spec> spec;  // null if any problem is an error
+  std::vector<Problem> problems;     // all of them at once, in document order
 };
 
 // Reads, checks and expands a spec. `text`: UTF-8 JSON, at most kSpecBytesMax. `data`: the manifest of the spec's data

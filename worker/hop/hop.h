@@ -24,8 +24,7 @@ class Hop {
     HopPath path{};
   };
   // REQUIRES: `parent` has a hash. kNotFound: the store lost it. kCorrupt: its bytes are not what the hash says.
-  Result<Fetched> fetch(const StateRef& parent, const std::shared_ptr<const StateLayout>& layout,
-                        StateNaming naming);
+  Result<Fetched> fetch(const StateRef& parent, const std::shared_ptr<const StateLayout>& layout, StateNaming naming);
 
   // Hashes and stores the state. The ref gets its cursor, hash, layout and size. The arena may be used on.
   Result<StateRef> publish(StateRef named, const StateArena& state, StateNaming naming);

@@ -49,7 +49,9 @@ Result<const Json*> read_array(const Json& from, const char* key) {
   return &*found;
 }
 
-void put_line(std::ostream& out, const Json& line) { out << line.dump(-1, ' ', true, Json::error_handler_t::replace) << std::endl; }
+void put_line(std::ostream& out, const Json& line) {
+  out << line.dump(-1, ' ', true, Json::error_handler_t::replace) << std::endl;
+}
 
 Status verify_trial(Trainer& trainer, JobData& data, const Json& trial, std::ostream& out) {
   std::string name;

@@ -13,7 +13,8 @@ using namespace modelhop;
 
 TEST_CASE("philox matches the known answers of Random123", "[base][rng]") {
   // Source: Random123's kat_vectors, philox4x32 10 rounds.
-  CHECK(philox4x32({0, 0, 0, 0}, {0, 0}) == std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(philox4x32({0, 0, 0, 0}, {0, 0}) ==
+        std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   CHECK(philox4x32({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}) ==
         std::array<std::uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
   CHECK(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}) ==
@@ -68,7 +69,8 @@ TEST_CASE("ids print as people type them and parse back", "[base][ids]") {
   REQUIRE(parse("e7.u345", e, u));
   CHECK(to_string(e, u) == "e7.u345");
   REQUIRE(parse("e18446744073709551615", e));
-  for (const char* bad : {"", "e", "7", "e0", "e-1", "e+1", "e07", "e7.", "e7.x", "e7.12 ", "e18446744073709551616", "E7"}) {
+  for (const char* bad :
+       {"", "e", "7", "e0", "e-1", "e+1", "e07", "e7.", "e7.x", "e7.12 ", "e18446744073709551616", "E7"}) {
     INFO(bad);
     CHECK_FALSE(parse(bad, e));
     CHECK_FALSE(parse(bad, e, t));

@@ -6,7 +6,8 @@ namespace modelhop {
 namespace {
 
 TEST_CASE("an event stream is parsed alike however its bytes are cut", "[client]") {
-  const std::string text = "retry: 2000\n\nid: 7\nevent: unit_leased\ndata: {\"a\":1}\n\n:\n\ndata: x\r\ndata: y\r\n\r\n";
+  const std::string text =
+      "retry: 2000\n\nid: 7\nevent: unit_leased\ndata: {\"a\":1}\n\n:\n\ndata: x\r\ndata: y\r\n\r\n";
   for (std::size_t piece = 1; piece <= text.size(); ++piece) {
     SseParser parser;
     std::vector<SseEvent> events;
@@ -47,7 +48,9 @@ TEST_CASE("nobody at the address is unreachable, by name", "[client]") {
   CHECK(answer.status().message().find("http://127.0.0.1:1") != std::string::npos);
 }
 
-TEST_CASE("every byte of a path part survives its encoding", "[client]") { CHECK(percent_encode("a b/\xc3\xa9%~") == "a%20b%2F%C3%A9%25~"); }
+TEST_CASE("every byte of a path part survives its encoding", "[client]") {
+  CHECK(percent_encode("a b/\xc3\xa9%~") == "a%20b%2F%C3%A9%25~");
+}
 
 }  // namespace
 }  // namespace modelhop

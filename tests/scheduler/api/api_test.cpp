@@ -20,10 +20,26 @@ Json json_of(const ApiResponse& response) {
 TEST_CASE("every page of the API answers a recorded history", "[api]") {
   const test::Recorded recorded;
   REQUIRE(recorded.status().message() == "");
-  for (const char* path : {"/status", "/experiments", "/experiments/e1", "/experiments/grid", "/experiments/e1/trials",
-                           "/experiments/e1/best", "/experiments/e1/gantt", "/experiments/e1/idle", "/experiments/e1/why",
-                           "/experiments/e1/spec", "/experiments/e1/checkpoints", "/trials/e1.2", "/trials/grid.2", "/workers",
-                           "/workers/w1", "/datasets", "/datasets/digits", "/healthz", "/readyz", "/schema/spec.json"}) {
+  for (const char* path : {"/status",
+                           "/experiments",
+                           "/experiments/e1",
+                           "/experiments/grid",
+                           "/experiments/e1/trials",
+                           "/experiments/e1/best",
+                           "/experiments/e1/gantt",
+                           "/experiments/e1/idle",
+                           "/experiments/e1/why",
+                           "/experiments/e1/spec",
+                           "/experiments/e1/checkpoints",
+                           "/trials/e1.2",
+                           "/trials/grid.2",
+                           "/workers",
+                           "/workers/w1",
+                           "/datasets",
+                           "/datasets/digits",
+                           "/healthz",
+                           "/readyz",
+                           "/schema/spec.json"}) {
     INFO(path);
     const ApiResponse response = recorded.ask(std::string("/api/v1") + path);
     CHECK(response.status == 200);
@@ -119,7 +135,8 @@ TEST_CASE("a trial shows milestones, units, hops, its recipe and the states to c
 
 TEST_CASE("what is not there, and what is asked wrongly, is a problem document", "[api]") {
   const test::Recorded recorded;
-  const auto status = [&](const std::string& path, std::map<std::string, std::string> query = {}, const char* method = "GET") {
+  const auto status = [&](const std::string& path, std::map<std::string, std::string> query = {},
+                          const char* method = "GET") {
     const ApiResponse response = recorded.ask(path, std::move(query), method);
     CHECK(response.content_type == "application/problem+json");
     const Json json = Json::parse(response.body);
@@ -154,9 +171,13 @@ TEST_CASE("equal histories export equal bytes, whatever the times and workers we
   const std::string hash = to_string(hash_bytes("state 1 4")), second = to_string(hash_bytes("state 2 4"));
   CHECK(a.body ==
         "trial,state,reason,epochs,training.optimizer.lr,val_loss,val_accuracy,train_loss,train_accuracy,state_hash\n"
-        "1,COMPLETED,,1,0.1,0.5,0.9,0.5,0.8," + hash + "\n"
-        "2,COMPLETED,,1,0.30000000000000004,0.25,0.75,0.5,0.8," + second + "\n"
-        "3,FAILED,\"loss is \"\"NaN\"\", at once\",0,1e-07,,,,,\n");
+        "1,COMPLETED,,1,0.1,0.5,0.9,0.5,0.8," +
+            hash +
+            "\n"
+            "2,COMPLETED,,1,0.30000000000000004,0.25,0.75,0.5,0.8," +
+            second +
+            "\n"
+            "3,FAILED,\"loss is \"\"NaN\"\", at once\",0,1e-07,,,,,\n");
 }
 
 TEST_CASE("units and points export as JSON lines, one object a line", "[api][export]") {
@@ -202,8 +223,8 @@ TEST_CASE("a time is read back as the API writes it", "[api]") {
   CHECK(parse_time(to_iso8601({1'763'714'460'123}))->value == 1'763'714'460'123);
   CHECK(parse_time("2026-11-21T08:41:00Z").has_value());
   CHECK(parse_time("1763714460123")->value == 1'763'714'460'123);
-  for (const char* bad : {"", "now", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-11-21T25:00:00Z", "2026-11-21 08:41:00Z",
-                          "99999999999999999999", "-5"}) {
+  for (const char* bad : {"", "now", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-11-21T25:00:00Z",
+                          "2026-11-21 08:41:00Z", "99999999999999999999", "-5"}) {
     INFO(bad);
     CHECK(!parse_time(bad));
   }
@@ -212,7 +233,8 @@ TEST_CASE("a time is read back as the API writes it", "[api]") {
 TEST_CASE("a cursor survives its text, and no other text is one", "[api]") {
   const PageKey key{2, -0.125, "a~b", 17};
   CHECK(parse_cursor(to_cursor(key))->tie() == key.tie());
-  for (const std::string& bad : {std::string(), std::string("~~~"), std::string("1~x~3~"), std::string("1~nan~3~"), std::string(kCursorBytesMax + 1, '1')}) {
+  for (const std::string& bad : {std::string(), std::string("~~~"), std::string("1~x~3~"), std::string("1~nan~3~"),
+                                 std::string(kCursorBytesMax + 1, '1')}) {
     CHECK(!parse_cursor(bad));
   }
 }

@@ -28,7 +28,8 @@ class FakeService final : public Service {
       kept_.push_back(std::move(done));
       return;
     }
-    if (request.path == "/api/v1/status") return done({200, "application/json", R"({"seq":)" + std::to_string(newest()) + "}"});
+    if (request.path == "/api/v1/status")
+      return done({200, "application/json", R"({"seq":)" + std::to_string(newest()) + "}"});
     if (request.path == "/api/v1/experiments/e1") {
       return done({200, "application/json", R"({"id":"e1","seq":)" + std::to_string(newest()) + "}"});
     }
@@ -99,7 +100,8 @@ class Client {
   std::string read(const std::string& until, int timeout_ms = 5'000) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
     while (until.empty() || seen_.find(until) == std::string::npos) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
       pollfd polled{socket_, POLLIN, 0};
       if (left <= 0 || ::poll(&polled, 1, static_cast<int>(left)) <= 0) break;
       char chunk[16 << 10];

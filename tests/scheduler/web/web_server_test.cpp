@@ -38,14 +38,16 @@ struct Running {
   std::unique_ptr<WebServer> web;
 };
 
-std::string post(const std::string& target, const std::string& type, const std::string& body, const std::string& headers = "") {
-  return "POST " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: " + type + "\r\n" + headers +
-         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+std::string post(const std::string& target, const std::string& type, const std::string& body,
+                 const std::string& headers = "") {
+  return "POST " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: " + type + "\r\n" +
+         headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 TEST_CASE("requests reach the service with query, body and Idempotency-Key, and its answer comes back", "[web]") {
   Running running;
-  const std::string response = running.ask(post("/api/v1/echo?a=1%20%2B&b", "application/json; charset=utf-8", R"({"x":1})", "Idempotency-Key: k1\r\n"));
+  const std::string response = running.ask(
+      post("/api/v1/echo?a=1%20%2B&b", "application/json; charset=utf-8", R"({"x":1})", "Idempotency-Key: k1\r\n"));
   CHECK(status_of(response) == 200);
   CHECK(response.ends_with(R"({"x":1})"));
   const ApiRequest seen = running.service.last();
@@ -83,16 +85,19 @@ TEST_CASE("what is not meant for this API is refused by its own status", "[web]"
   Running running;
   CHECK(status_of(running.ask("nonsense\r\n\r\n")) == 400);
   CHECK(status_of(running.ask("TRACE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")) == 405);
-  CHECK(status_of(running.ask("POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")) == 405);
+  CHECK(status_of(running.ask(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")) == 405);
   CHECK(status_of(running.ask(post("/api/v1/echo", "text/plain", "x"))) == 415);
   CHECK(status_of(running.ask(get("/api/v1/status?a=1&a=2"))) == 400);
   CHECK(status_of(running.ask(get("/api/v1/status?%zz"))) == 400);
-  CHECK(status_of(running.ask(post("/api/v1/echo", "application/json", "{}", "Idempotency-Key: " + std::string(200, 'k') + "\r\n"))) == 400);
+  CHECK(status_of(running.ask(post("/api/v1/echo", "application/json", "{}",
+                                   "Idempotency-Key: " + std::string(200, 'k') + "\r\n"))) == 400);
 }
 
 TEST_CASE("a page of another site cannot use a browser on this machine", "[web]") {
   Running running;
-  CHECK(status_of(running.ask("GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")) == 403);
+  CHECK(status_of(running.ask("GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")) ==
+        403);
   CHECK(status_of(running.ask(get("/api/v1/status", "Origin: http://evil.example\r\n"))) == 403);
   CHECK(status_of(running.ask(get("/api/v1/status", "Origin: http://localhost\r\n"))) == 200);
 }
@@ -100,12 +105,15 @@ TEST_CASE("a page of another site cannot use a browser on this machine", "[web]"
 TEST_CASE("a header and a body over their limits are refused without being read", "[web][limits]") {
   Running running;
   CHECK(status_of(running.ask(get("/", "X: " + std::string(20 << 10, 'x') + "\r\n"))) == 431);
-  const std::string head = "POST /api/v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
+  const std::string head =
+      "POST /api/v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
   CHECK(status_of(running.ask(head + "99999999999\r\n\r\n")) == 413);
   const std::size_t limit = quick().limits.body_bytes;
   CHECK(status_of(running.ask(head + std::to_string(limit + 1) + "\r\n\r\n")) == 413);
   Client chunked(running.web->port());
-  chunked.send("POST /api/v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+  chunked.send(
+      "POST /api/v1/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
   char size[32];
   std::snprintf(size, sizeof size, "%zx\r\n", limit + 1);
   chunked.send(size);
