@@ -53,7 +53,14 @@ bool holds_type(const Schema& schema, const json& unresolved, const char* type) 
   return resolved.value("type", json()) == type;
 }
 
+const std::vector<std::string> kRoots = {"dataset", "model", "training"};
+
 }  // namespace
+
+bool is_below_recipe(const std::string& path) {
+  const std::vector<std::string> steps = steps_of(path);
+  return steps.size() > 1 && std::find(kRoots.begin(), kRoots.end(), steps[0]) != kRoots.end();
+}
 
 std::string pointer_of_path(const std::string& path) {
   std::string out;
@@ -66,10 +73,9 @@ PathTarget find_path(const json& document, const std::string& path, const Schema
   PathTarget out;
   if (out.why_not = fixed(path); !out.why_not.empty()) return out;
   const std::vector<std::string> steps = steps_of(path);
-  const std::vector<std::string> roots = {"dataset", "model", "training"};
-  if (std::find(roots.begin(), roots.end(), steps[0]) == roots.end()) {
+  if (std::find(kRoots.begin(), kRoots.end(), steps[0]) == kRoots.end()) {
     out.why_not = "is no path into the recipe: it must begin with dataset, model or training" +
-                  (nearest_name(steps[0], roots).empty() ? "" : suggestion(steps[0], roots));
+                  (nearest_name(steps[0], kRoots).empty() ? "" : suggestion(steps[0], kRoots));
     return out;
   }
   std::vector<const json*> schemas = {&schema.definition("recipe")};

@@ -14,6 +14,9 @@ namespace modelhop {
 // "training.optimizer.lr" -> "/training/optimizer/lr".
 std::string pointer_of_path(const std::string& path);
 
+// Whether a path leads into dataset, model or training: nothing else takes its value from a parameter.
+bool is_below_recipe(const std::string& path);
+
 // What a path leads to.
 struct PathTarget {
   std::vector<const nlohmann::json*> schemas;  // of the key, one for each alternative that has it; empty: no such key

@@ -43,7 +43,8 @@ std::shared_ptr<const Spec> read_spec(json& document, const Schema::Given& given
     for (const Parameter& parameter : spec->space) unread.erase(pointer_of_path(parameter.path));
     check_branches(recipe_of(document), spec->space, unread, spec->points_to_evaluate, data, problems);
   }
-  if (all && data == nullptr && problems.clean("/dataset/name")) {
+  if (all && data == nullptr && problems.clean("/dataset/name") &&
+      document.contains(json::json_pointer("/dataset/name"))) {
     problems.warn("/dataset/name",
                   "data set " + shown(document.at("dataset").at("name")) +
                       " is not known here, so these were not checked: the shapes of the model, loss and "

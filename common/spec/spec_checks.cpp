@@ -16,11 +16,16 @@ using nlohmann::json;
 
 const std::vector<std::string> kKnownMetrics = {"loss", "accuracy", "top5_accuracy", "mae", "mse"};
 
+// Whether the value is there and as the schema wants it. What a parameter gives, rightly or not, may be absent.
+bool sound(const json& document, const Problems& found, const std::string& pointer) {
+  return found.clean(pointer) && document.contains(json::json_pointer(pointer));
+}
+
 bool is_accuracy(const std::string& metric) { return metric.ends_with("accuracy"); }
 
 // Names of what training computes: loss, and training.metrics. Where that list has an error, it may mean any.
 std::vector<std::string> computed(const json& document, const Problems& found) {
-  if (!found.clean("/training/metrics")) return kKnownMetrics;
+  if (!sound(document, found, "/training/metrics")) return kKnownMetrics;
   std::vector<std::string> out = {"loss"};
   for (const json& metric : document.at("training").at("metrics")) out.push_back(metric.at("name").get<std::string>());
   return out;
@@ -157,17 +162,17 @@ void read_search_keys(json& document, const Manifest* data, Spec& spec, Problems
   const std::vector<std::string> has = computed(document, found);
   if (problems.errors() == 0) read_plain_keys(document, spec);
   if (found.clean("/max_trials")) spec.max_trials = number_at(document, "max_trials");
-  if (found.clean("/time_budget") && document.contains("time_budget")) {
+  if (sound(document, found, "/time_budget")) {
     spec.time_budget_ms = duration_at(document, "time_budget");
   }
-  if (found.clean("/metric/name")) {
+  if (sound(document, found, "/metric/name")) {
     spec.metric = document.at("metric").at("name").get<std::string>();
     check_metric(spec.metric, has, data, "/metric/name", problems);
   }
-  if (found.clean("/metric")) read_goal(document.at("metric"), spec, problems);
+  if (sound(document, found, "/metric")) read_goal(document.at("metric"), spec, problems);
   read_stop(document, has, data, spec, problems);
-  if (found.clean("/algorithm")) read_algorithm(document, spec, found, problems);
-  if (found.clean("/execution") && found.clean("/time_budget")) read_execution(document, spec, problems);
+  if (sound(document, found, "/algorithm")) read_algorithm(document, spec, found, problems);
+  if (sound(document, found, "/execution") && found.clean("/time_budget")) read_execution(document, spec, problems);
 }
 
 }  // namespace modelhop

@@ -132,6 +132,7 @@ Schema::Given given_by_parameters(const json& document) {
   const auto parameters = document.find("parameters");
   if (parameters == document.end() || !parameters->is_object() || parameters->size() > kParametersMax) return out;
   for (const auto& [path, parameter] : parameters->items()) {
+    if (!is_below_recipe(path)) continue;  // refused as a path, and gives nothing
     std::vector<std::string>& texts = out[pointer_of_path(path)];
     if (!parameter.is_object()) continue;
     const auto values = parameter.find("values");
