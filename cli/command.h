@@ -1,5 +1,5 @@
 #pragma once
-// What a command takes. CLI11's header stays out of here: each file that includes it compiles for 12 seconds.
+// What a command takes. CLI11's header stays out of here: it adds five seconds to the compiling of each file.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,7 +18,7 @@ class Option {
   explicit Option(CLI::Option* option) : option_(option) {}
   Option required() const;
   Option values(int least, int most) const;
-  Option repeatable() const;  // one value each time it is given; without this, twice is an error
+  Option repeatable() const;  // one value each time it is given
   Option between(double low, double high) const;
   Option one_of(const std::vector<std::string>& values) const;
   bool given() const;  // after parsing

@@ -6,10 +6,9 @@
 
 namespace modelhop {
 
-inline constexpr std::size_t kSpecBytesMax =
-    1 << 20;                                       // a hand-written spec is a few KiB; bounds what the parser allocates
-inline constexpr unsigned kJsonDepthMax = 32;      // nested values recurse when copied and dumped
-inline constexpr std::size_t kNameBytesMax = 128;  // experiment, data set, worker, label
+inline constexpr std::size_t kSpecBytesMax = 1 << 20;  // a spec by hand has a few KiB; bounds the parser
+inline constexpr unsigned kJsonDepthMax = 32;          // nested values recurse when copied and dumped
+inline constexpr std::size_t kNameBytesMax = 128;      // experiment, data set, worker, label
 inline constexpr std::size_t kNotesBytesMax = 64 << 10;
 inline constexpr std::size_t kDetailBytesMax = 4 << 10;  // a fault's text from a worker; longer is cut
 inline constexpr std::size_t kFrameBytesMax = 8 << 20;   // one control message; a lease with its recipe is a few KiB

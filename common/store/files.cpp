@@ -66,8 +66,8 @@ Result<FileLock> FileLock::take(const std::string& path, const std::string& what
   File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (file.get() < 0) return file_error(path, "cannot be opened");
   bool taken = ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
-  for (int i = 0; !taken && errno == EWOULDBLOCK && i < kLookersMax;
-       ++i) {  // held() of another process has it for an instant
+  // held() of another process has it for an instant.
+  for (int i = 0; !taken && errno == EWOULDBLOCK && i < kLookersMax; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     taken = ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
   }

@@ -13,8 +13,7 @@
 namespace modelhop {
 
 inline constexpr std::size_t kJournalQueueMax = 1 << 20;  // records waiting for the disk; append() then blocks
-inline constexpr std::size_t kJournalGroupMax =
-    4'096;  // a commit takes calls up to so many records: bounds how long one takes
+inline constexpr std::size_t kJournalGroupMax = 4'096;    // records of a commit: bounds how long one takes
 
 // Threads: append() from one thread (the scheduler's loop); a thread of its own writes and fsyncs in groups.
 // A failed write or fsync ends the process with a clear line: what was said to be durable must be.
