@@ -21,7 +21,7 @@ const std::vector<Column>& columns() {
   return kColumns;
 }
 
-Result<int> list(const Cli& cli, const std::string& name) {
+Result<int> list_checkpoints(const Cli& cli, const std::string& name) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, name, cli.quiet));
   ASSIGN_OR_RETURN(const auto items, get_all(*backend, experiment_path(text_of(experiment, "id")) + "/checkpoints"));
@@ -34,7 +34,7 @@ Result<Json> find(const Cli& cli, const std::string& id) {
   return get(*backend, "/api/v1/checkpoints/" + percent_encode(id));
 }
 
-Result<int> show(const Cli& cli, const std::string& id) {
+Result<int> show_checkpoint(const Cli& cli, const std::string& id) {
   ASSIGN_OR_RETURN(const Json checkpoint, find(cli, id));
   if (cli.format() == Format::kJson) {
     print_json(checkpoint);
@@ -120,13 +120,13 @@ void add_checkpoint(CLI::App& app, Cli& cli) {
   CLI::App* command = add_command(checkpoint, "list", "List the states of an experiment that the store keeps",
                                   "  modelhop checkpoint list e7");
   option(command, "experiment", *name, "Experiment: e7 or its name (default: the newest)");
-  on_run(command, cli, [&cli, name] { return list(cli, *name); });
+  on_run(command, cli, [&cli, name] { return list_checkpoints(cli, *name); });
   const auto with_id = [&](CLI::App* of) {
     option(of, "checkpoint", *name, "e7.12@<lineage>.<visits>, or e7.12 for the trial's newest").required();
     return of;
   };
   on_run(with_id(add_command(checkpoint, "show", "Show one state", "  modelhop checkpoint show e7.12@0.20")), cli,
-         [&cli, name] { return show(cli, *name); });
+         [&cli, name] { return show_checkpoint(cli, *name); });
   command = with_id(add_command(checkpoint, "download", "Copy a state's safetensors file, after checking its hash",
                                 "  modelhop checkpoint download e7.12 --out best.safetensors --state-dir D"));
   option(command, "--out", *out, "File to write (default: ID.safetensors)");

@@ -75,7 +75,7 @@ Result<int> import(const Cli& cli, ImportOptions options) {
   return kOkExit;
 }
 
-Result<int> list(const Cli& cli) {
+Result<int> print_datasets(const Cli& cli) {
   ASSIGN_OR_RETURN(const auto entries, list_datasets(cli.settings.store()));
   std::vector<Json> items;
   int exit = kOkExit;
@@ -130,7 +130,7 @@ void add_data(CLI::App& app, Cli& cli) {
   on_run(command, cli, [&cli, options] { return import(cli, *options); });
 
   on_run(add_command(data, "list", "List the data sets", "  modelhop data list -o json"), cli,
-         [&cli] { return list(cli); });
+         [&cli] { return print_datasets(cli); });
 
   const auto name = make_options<std::string>();
   command = add_command(data, "show", "Show one data set");

@@ -22,7 +22,7 @@ struct Names {
   bool units{}, points{};
 };
 
-Result<int> list(const Cli& cli, const Names& options) {
+Result<int> list_experiments(const Cli& cli, const Names& options) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   std::map<std::string, std::string> query;
   if (!options.state.empty()) query["state"] = options.state;
@@ -58,7 +58,7 @@ Result<int> list(const Cli& cli, const Names& options) {
 
 std::string percent(const Json& experiment) { return fmt::format("{:.0f} %", number_of(experiment, "progress") * 100); }
 
-Result<int> show(const Cli& cli, const Names& options) {
+Result<int> show_experiment(const Cli& cli, const Names& options) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options.experiment, cli.quiet));
   if (cli.format() == Format::kJson) {
@@ -205,9 +205,9 @@ void add_experiment(CLI::App& app, Cli& cli) {
       add_command(exp, "list", "List experiments, the newest first", "  modelhop exp list --state RUNNING");
   option(command, "--state", options->state, "Only this state: RUNNING, COMPLETED, ...");
   option(command, "--limit", options->limit, "At most so many (default 100)");
-  on_run(command, cli, [&cli, options] { return list(cli, *options); });
+  on_run(command, cli, [&cli, options] { return list_experiments(cli, *options); });
   on_run(with_name(add_command(exp, "show", "Show one experiment", "  modelhop exp show e7 -o json")), cli,
-         [&cli, options] { return show(cli, *options); });
+         [&cli, options] { return show_experiment(cli, *options); });
   on_run(
       with_name(add_command(exp, "watch", "Follow an experiment to its end: a live view on a terminal, lines elsewhere",
                             "  modelhop exp watch e7")),

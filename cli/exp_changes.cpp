@@ -39,7 +39,7 @@ Result<int> wait_for(const Cli& cli, Backend& backend, const std::string& id, do
   }
 }
 
-Result<int> create(const Cli& cli, const ChangeOptions& options) {
+Result<int> create_experiment(const Cli& cli, const ChangeOptions& options) {
   ASSIGN_OR_RETURN(const std::string spec, read_spec(options.file, options.sets));
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const ApiResponse response, backend->ask({"POST", "/api/v1/experiments", {}, spec, options.key}));
@@ -85,7 +85,7 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
   flag(command, "--wait", options->wait, "Wait for its end: exit 0, or 1 if it failed");
   option(command, "--timeout", options->timeout_s, "Seconds to wait at most (exit 124)");
   option(command, "--idempotency-key", options->key, "The same key again gives the same experiment, not another");
-  on_run(command, cli, [&cli, options] { return create(cli, *options); });
+  on_run(command, cli, [&cli, options] { return create_experiment(cli, *options); });
 
   const auto with_name = [&](CLI::App* of) {
     option(of, "experiment", options->experiment, "Experiment: e7 or its name").required();

@@ -15,7 +15,7 @@ struct ListOptions {
   std::size_t limit{1000};
 };
 
-Result<int> list(const Cli& cli, const ListOptions& options) {
+Result<int> list_trials(const Cli& cli, const ListOptions& options) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options.experiment, cli.quiet));
   std::map<std::string, std::string> query{{"sort", options.sort}};
@@ -43,7 +43,7 @@ Column in_ms(const std::string& title, const std::string& key) {
           }};
 }
 
-Result<int> show(const Cli& cli, const std::string& id) {
+Result<int> show_trial(const Cli& cli, const std::string& id) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json trial, get(*backend, "/api/v1/trials/" + percent_encode(id)));
   if (cli.format() == Format::kJson) {
@@ -104,11 +104,11 @@ void add_trial(CLI::App& app, Cli& cli) {
          "id, value (best first), epochs or state; with - before it the other way round");
   option(command, "--state", options->state, "Only these states, with commas between: RUNNING,FAILED");
   option(command, "--limit", options->limit, "At most so many (default 1000)");
-  on_run(command, cli, [&cli, options] { return list(cli, *options); });
+  on_run(command, cli, [&cli, options] { return list_trials(cli, *options); });
   const auto id = make_options<std::string>();
   command = add_command(trial, "show", "Show one trial with its milestones and units", "  modelhop trial show e7.12");
   option(command, "trial", *id, "Trial: e7.12").required();
-  on_run(command, cli, [&cli, id] { return show(cli, *id); });
+  on_run(command, cli, [&cli, id] { return show_trial(cli, *id); });
 }
 
 }  // namespace modelhop::cli

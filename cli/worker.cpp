@@ -15,7 +15,7 @@ std::string doing(const Json& worker) {
   return trial.empty() ? "idle: " + text_of(worker, "cause") : text_of(worker, "cause") + " " + trial;
 }
 
-Result<int> list(const Cli& cli) {
+Result<int> list_workers(const Cli& cli) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(auto workers, get_all(*backend, "/api/v1/workers"));
   std::sort(workers.begin(), workers.end(), [](const Json& a, const Json& b) {  // w2 before w10
@@ -35,7 +35,7 @@ Result<int> list(const Cli& cli) {
   return kOkExit;
 }
 
-Result<int> show(const Cli& cli, const std::string& name) {
+Result<int> show_worker(const Cli& cli, const std::string& name) {
   ASSIGN_OR_RETURN(const auto backend, cli.backend());
   ASSIGN_OR_RETURN(const Json worker, get(*backend, "/api/v1/workers/" + percent_encode(name)));
   if (cli.format() == Format::kJson) {
@@ -69,11 +69,11 @@ Result<int> show(const Cli& cli, const std::string& name) {
 void add_worker(CLI::App& app, Cli& cli) {
   CLI::App* worker = add_command_group(&app, "worker", "List and show workers");
   on_run(add_command(worker, "list", "List every worker that ever joined", "  modelhop worker list"), cli,
-         [&cli] { return list(cli); });
+         [&cli] { return list_workers(cli); });
   const auto name = make_options<std::string>();
   CLI::App* command = add_command(worker, "show", "Show one worker", "  modelhop worker show w1");
   option(command, "name", *name, "Name of the worker").required();
-  on_run(command, cli, [&cli, name] { return show(cli, *name); });
+  on_run(command, cli, [&cli, name] { return show_worker(cli, *name); });
 }
 
 }  // namespace modelhop::cli

@@ -14,6 +14,8 @@ inline Instant operator+(Instant at, std::int64_t ns) { return {at.ns + ns}; }
 inline std::int64_t operator-(Instant a, Instant b) { return a.ns - b.ns; }
 inline constexpr std::int64_t kMillisecond = 1'000'000;
 inline constexpr std::int64_t kSecond = 1'000'000'000;
+inline double seconds_of_ns(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+inline double seconds_of_ms(std::uint64_t ms) { return static_cast<double>(ms) / 1e3; }
 
 // Milliseconds since 1970 UTC. Recorded and shown, never compared in a decision.
 struct WallMs {

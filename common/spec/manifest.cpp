@@ -51,7 +51,7 @@ bool is_float(DType dtype) { return dtype == DType::kF16 || dtype == DType::kF32
 // The nlohmann keys are sorted; a manifest is written in the order in which it is read.
 using Ordered = nlohmann::ordered_json;
 
-Ordered json_of(const Shard& shard) {
+Ordered shard_json(const Shard& shard) {
   return {
       {"file", shard.file}, {"rows", shard.rows}, {"size_bytes", shard.size_bytes}, {"hash", to_string(shard.hash)}};
 }
@@ -241,7 +241,7 @@ std::string to_json(const Manifest& manifest) {
     columns.push_back({{"name", column.name}, {"dtype", to_string(column.dtype)}, {"shape", column.shape}});
   }
   Ordered partitions = Ordered::array();
-  for (const Shard& shard : manifest.partitions) partitions.push_back(json_of(shard));
+  for (const Shard& shard : manifest.partitions) partitions.push_back(shard_json(shard));
   const Ordered document = {
       {"format", kFormat},
       {"version", kVersion},
@@ -253,8 +253,8 @@ std::string to_json(const Manifest& manifest) {
       {"classes", manifest.classes},
       {"columns", std::move(columns)},
       {"partitions", std::move(partitions)},
-      {"validation", manifest.validation ? json_of(*manifest.validation) : Ordered(nullptr)},
-      {"test", manifest.test ? json_of(*manifest.test) : Ordered(nullptr)},
+      {"validation", manifest.validation ? shard_json(*manifest.validation) : Ordered(nullptr)},
+      {"test", manifest.test ? shard_json(*manifest.test) : Ordered(nullptr)},
   };
   return document.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }

@@ -6,18 +6,6 @@
 #include "common/spec/schema.h"
 
 namespace modelhop {
-namespace {
-
-// "/model/layers/3" -> "model.layers.3".
-std::string dotted(const std::string& pointer) {
-  std::string out = pointer.empty() ? "recipe" : pointer.substr(1);
-  for (char& c : out) {
-    if (c == '/') c = '.';
-  }
-  return out;
-}
-
-}  // namespace
 
 Recipe read_recipe(nlohmann::json& document, const Manifest* data, Problems& problems) {
   const Schema& schema = Schema::spec();

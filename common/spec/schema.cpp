@@ -41,6 +41,12 @@ std::string shown(const json& value) {
   return text.substr(0, cut) + "...";
 }
 
+std::string dotted(const std::string& pointer) {
+  std::string out = pointer.empty() ? "recipe" : pointer.substr(1);
+  std::replace(out.begin(), out.end(), '/', '.');
+  return out;
+}
+
 const Schema& Schema::spec() {
   static const Schema schema([] {
     Result<json> root = read_json(spec_schema(), {.depth_max = 64});

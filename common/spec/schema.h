@@ -4,6 +4,7 @@
 // `discriminator` (as in OpenAPI) says which key picks the alternative of a oneOf, `x-shorthand` that a text stands for
 // an object with that one key. The schema is ours and trusted; what it is held against is not.
 // Threads: a Schema is immutable; any.
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -57,5 +58,12 @@ class Schema {
 
 // A value as a message shows it: short, on one line.
 std::string shown(const nlohmann::json& value);
+
+inline constexpr double kWholeMax = 9007199254740992.0;  // 2^53: up to here a double counts exactly
+// A whole number kept as a double, small enough to be exact.
+inline bool is_whole(double value) { return std::nearbyint(value) == value && std::fabs(value) <= kWholeMax; }
+
+// "/model/layers/3" -> "model.layers.3"; the whole document is "recipe".
+std::string dotted(const std::string& pointer);
 
 }  // namespace modelhop

@@ -22,9 +22,6 @@ const char* words_of(const std::string& type) {
   return "null";
 }
 
-// A whole number kept as a double, small enough to be exact.
-bool is_whole(double value) { return std::nearbyint(value) == value && std::fabs(value) <= 9007199254740992.0; }
-
 std::string bound_text(const json& bound) {
   if (bound.is_number_integer()) return bound.dump();
   const double value = bound.get<double>();

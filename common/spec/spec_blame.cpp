@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::size_t kDescribedBytesMax = 300;
 
-std::string dotted(const std::string& pointer) {
-  std::string out = pointer.substr(pointer.empty() ? 0 : 1);
-  std::replace(out.begin(), out.end(), '/', '.');
-  return out;
-}
-
 std::string without_numbers(const std::string& message) {
   std::string out;
   for (char c : message) {

@@ -36,8 +36,6 @@ constexpr std::array<DistributionRow, 10> kDistributions = {{
     {"lognormal", {"mu", "sigma", nullptr}, false, false, false},
 }};
 
-constexpr double kStepsMax = 9007199254740992.0;  // 2^53: steps of a range are counted in whole doubles
-
 bool is_normal(Distribution distribution) {
   return distribution == Distribution::kNormal || distribution == Distribution::kLogNormal;
 }
@@ -46,8 +44,6 @@ bool is_quantized(Distribution distribution) {
   return distribution == Distribution::kQUniform || distribution == Distribution::kQLogUniform ||
          distribution == Distribution::kQRandInt;
 }
-
-bool is_whole(double value) { return std::nearbyint(value) == value && std::fabs(value) <= kStepsMax; }
 
 // Reads one parameter. The object has passed the schema, so types are right; which keys belong together is seen here.
 class ParameterReader {
@@ -165,8 +161,8 @@ class ParameterReader {
       error("high", "is too far from low");
     } else if (is_quantized(out_.distribution) && out_.step > out_.high - out_.low) {
       error("step", "is larger than the range from low to high");
-    } else if ((is_quantized(out_.distribution) && (out_.high - out_.low) / out_.step > kStepsMax) ||
-               (row_->integer && out_.high - out_.low > kStepsMax)) {
+    } else if ((is_quantized(out_.distribution) && (out_.high - out_.low) / out_.step > kWholeMax) ||
+               (row_->integer && out_.high - out_.low > kWholeMax)) {
       error("step", "makes more than 2^53 values of the range");
     }
     if (row_->log && out_.low <= 0) {

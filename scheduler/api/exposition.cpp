@@ -1,5 +1,6 @@
 #include "scheduler/api/exposition.h"
 
+#include "common/base/time.h"
 #include "scheduler/api/json_text.h"
 
 namespace modelhop {
@@ -21,8 +22,6 @@ std::string number(double value) {
   const std::string text = number_text(value);
   return text == "Infinity" ? "+Inf" : text == "-Infinity" ? "-Inf" : text;
 }
-
-double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 }  // namespace
 
@@ -54,10 +53,10 @@ void Exposition::sample(const Labels& labels, const Histogram& durations) {
   for (std::size_t i = 0; i < durations.counts.size(); ++i) {
     total += durations.counts[i];
     const bool last = i == Histogram::kBoundsNs.size();
-    bucket.back().second = last ? "+Inf" : number(seconds(Histogram::kBoundsNs[i]));
+    bucket.back().second = last ? "+Inf" : number(seconds_of_ns(Histogram::kBoundsNs[i]));
     line("_bucket", bucket, static_cast<double>(total));
   }
-  line("_sum", labels, seconds(durations.sum_ns));
+  line("_sum", labels, seconds_of_ns(durations.sum_ns));
   line("_count", labels, static_cast<double>(total));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/time.h"
 #include "scheduler/api/find.h"
 #include "search/registry.h"
 
@@ -12,16 +13,13 @@ constexpr std::size_t kEtaUnits = 64;  // recent units say more than the first, 
 
 bool trial_ended(TrialState state) { return state >= TrialState::kCompleted; }
 
-double seconds(std::uint64_t ms) { return static_cast<double>(ms) / 1e3; }
-double seconds_of_ns(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
-
 // Mean length of the newest finished units, in seconds. Empty: none is finished.
 std::optional<double> unit_seconds(const State& state, const ExperimentRow& experiment) {
   double sum = 0;
   std::size_t count = 0;
   for (auto lease = experiment.leases.rbegin(); lease != experiment.leases.rend() && count < kEtaUnits; ++lease) {
     if (lease->outcome != LeaseOutcome::kFinished) continue;
-    sum += seconds(served_ms(state, lease->from, lease->to));
+    sum += seconds_of_ms(served_ms(state, lease->from, lease->to));
     ++count;
   }
   if (count == 0) return std::nullopt;
@@ -54,7 +52,7 @@ void account_leases(const State& state, const ExperimentRow& experiment, Experim
     const bool open = lease.outcome == LeaseOutcome::kOpen;
     const std::uint64_t ms = open ? 0 : served_ms(state, lease.from, lease.to);
     if (lease.outcome == LeaseOutcome::kReleased) {
-      failed += seconds(ms);
+      failed += seconds_of_ms(ms);
       continue;
     }
     load[lease.worker] += ms;
@@ -70,9 +68,9 @@ void account_leases(const State& state, const ExperimentRow& experiment, Experim
   for (const auto& [id, ms] : trial) bound = std::max(bound, ms);
   if (experiment.started_at != WallMs{}) {
     out.elapsed_s =
-        seconds(served_ms(state, experiment.started_at, experiment.ended() ? experiment.ended_at : state.at));
+        seconds_of_ms(served_ms(state, experiment.started_at, experiment.ended() ? experiment.ended_at : state.at));
   }
-  out.bound_s = seconds(bound);
+  out.bound_s = seconds_of_ms(bound);
   out.slot_seconds = {{"train", seconds_of_ns(sum.train_ns)}, {"evaluate", seconds_of_ns(sum.evaluate_ns)},
                       {"hop", seconds_of_ns(sum.hop_ns)},     {"load", seconds_of_ns(sum.load_ns)},
                       {"save", seconds_of_ns(sum.save_ns)},   {"failure", failed}};

@@ -1,3 +1,4 @@
+#include "common/base/time.h"
 #include "scheduler/api/find.h"
 #include "scheduler/api/views.h"
 
@@ -12,8 +13,6 @@ Json milestone_json(const ExperimentRow& experiment, const Milestone& milestone)
           {"state_hash", hash_json(milestone.state.hash)},
           {"at", time_json(milestone.at)}};
 }
-
-double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 void add_means(const char* prefix, const std::vector<Sum>& sums, Json& out) {
   for (const Sum& sum : sums) {
@@ -60,11 +59,11 @@ Json bar_json(const State& state, const ExperimentRow& experiment, const LeaseRo
                        : Json(nullptr)},
           {"from", time_json(lease.from)},
           {"to", time_json(lease.to)},
-          {"load_s", seconds(lease.times.load_ns)},
-          {"hop_s", seconds(lease.times.hop_ns)},
-          {"train_s", seconds(lease.times.train_ns)},
-          {"evaluate_s", seconds(lease.times.evaluate_ns)},
-          {"save_s", seconds(lease.times.save_ns)}};
+          {"load_s", seconds_of_ns(lease.times.load_ns)},
+          {"hop_s", seconds_of_ns(lease.times.hop_ns)},
+          {"train_s", seconds_of_ns(lease.times.train_ns)},
+          {"evaluate_s", seconds_of_ns(lease.times.evaluate_ns)},
+          {"save_s", seconds_of_ns(lease.times.save_ns)}};
 }
 
 Json trial_summary(const State& state, const ExperimentRow& experiment, const TrialRow& trial) {
@@ -110,7 +109,7 @@ Json trial_view(const ViewContext& context, const ExperimentRow& experiment, con
                       {"path", to_string(lease.path)},
                       {"from", worker_name(state, before->worker)},
                       {"to", worker_name(state, lease.worker)},
-                      {"seconds", seconds(lease.times.hop_ns)}});
+                      {"seconds", seconds_of_ns(lease.times.hop_ns)}});
     }
     before = &lease;
   }

@@ -15,11 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool contains(const std::string& text, const std::string& part) {
-  UNSCOPED_INFO(text);
-  return text.find(part) != std::string::npos;
-}
-
 void import_into(const TempFolder& folder, const std::string& name) {
   write_mnist(folder / "in", 40, 8);
   ImportRequest request = request_of(ImportFrom::kIdx, {folder / "in"}, 3);

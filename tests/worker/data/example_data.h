@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <catch2/catch_message.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,12 @@
 #include "worker/data/dataset.h"
 
 namespace modelhop {
+
+// What a message lacks is shown beside the failed check.
+inline bool contains(const std::string& text, const std::string& part) {
+  UNSCOPED_INFO(text);
+  return text.find(part) != std::string::npos;
+}
 
 class TempFolder {
  public:

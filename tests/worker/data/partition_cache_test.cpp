@@ -11,11 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool contains(const std::string& text, const std::string& part) {
-  UNSCOPED_INFO(text);
-  return text.find(part) != std::string::npos;
-}
-
 // A store with one data set: 4 partitions and a validation set of 10 rows of 7 bytes each, a test set of 5 rows.
 struct Store {
   TempFolder folder;

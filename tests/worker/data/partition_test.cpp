@@ -13,11 +13,6 @@ using namespace modelhop;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  UNSCOPED_INFO(text);
-  return text.find(part) != std::string::npos;
-}
-
 Manifest manifest_of(DType x = DType::kF32, TargetKind target = TargetKind::kClasses) {
   Manifest manifest;
   manifest.name = "tiny";
