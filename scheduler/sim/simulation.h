@@ -138,7 +138,7 @@ class Simulation {
   Instant slow_disk_until_;
   bool draining_{};
   bool stop_wanted_[2]{}, cancel_wanted_[2]{};
-  bool created_[2]{}, ended_deleted_[2]{};
+  bool created_[2]{};
 
   std::vector<Worker> workers_;
   std::unordered_set<std::uint64_t> store_;  // states, by hash
