@@ -147,6 +147,9 @@ void Loop::on_frame_on_loop(const ServerLink::Received& received) {
     }
     return;
   }
+  if (const auto* done = std::get_if<UnitDone>(&*message)) {
+    if (const auto note = late_results_.note(core_->state(), *done)) log_.warn("{}", *note);
+  }
   step_on_loop(event_of(std::move(*message)));
 }
 

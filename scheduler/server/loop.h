@@ -18,6 +18,7 @@
 #include "common/store/journal.h"
 #include "scheduler/api/api.h"
 #include "scheduler/core/core.h"
+#include "scheduler/server/late_results.h"
 #include "scheduler/server/outbox.h"
 #include "scheduler/server/task_thread.h"
 
@@ -85,6 +86,7 @@ class Loop {
   std::optional<Instant> wake_at_;
   std::map<RequestId, std::function<void(const Reply&)>> expected_;
   std::uint64_t requests_ = 0, bad_frames_ = 0;
+  LateResults late_results_;
   ServiceFigures figures_;
   std::deque<StateRef> deletions_;  // no more than the core intends
   bool deleting_ = false;           // the side thread has some of them
