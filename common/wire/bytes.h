@@ -1,13 +1,17 @@
 #pragma once
 // The binary archives of the wire: little-endian, fixed width, lengths as u32. One value has one encoding, so a
-// decoder can refuse every other. Format: docs/formats.md, "Wire".
+// decoder can refuse every other. Format: docs/formats.md, "Wire" and "Snapshot".
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/base/status.h"
@@ -27,6 +31,19 @@ inline constexpr bool kIsVector<std::vector<T>> = true;
 template <class T>
 inline constexpr bool kIsDigest = std::is_same_v<T, Incarnation> || std::is_same_v<T, ContentHash>;
 
+template <class T>
+inline constexpr bool kIsArray = false;
+template <class T, std::size_t N>
+inline constexpr bool kIsArray<std::array<T, N>> = true;
+template <class T>
+inline constexpr bool kIsMap = false;
+template <class K, class V>
+inline constexpr bool kIsMap<std::map<K, V>> = true;
+template <class T>
+inline constexpr bool kIsVariant = false;
+template <class... T>
+inline constexpr bool kIsVariant<std::variant<T...>> = true;
+
 inline constexpr std::size_t kNoLimit = kFrameBytesMax;
 
 class ByteWriter {
@@ -38,6 +55,10 @@ class ByteWriter {
     put(value);
   }
   void cut(const char*, const std::string& text, std::size_t most) { put(cut_text(text, most)); }
+  template <class T>
+  void since(std::uint32_t, const char*, const T& value, std::size_t = kNoLimit) {
+    put(value);
+  }
 
   template <class T>
   void put(const T& value) {
@@ -62,6 +83,24 @@ class ByteWriter {
     } else if constexpr (kIsVector<T>) {
       put_integer(static_cast<std::uint32_t>(value.size()));
       for (const auto& element : value) put(element);
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+      put_integer(static_cast<std::uint64_t>(value));
+    } else if constexpr (std::is_same_v<T, WallMs>) {
+      put(value.value);
+    } else if constexpr (kIsArray<T>) {
+      put_integer(static_cast<std::uint8_t>(value.size()));
+      for (const auto& element : value) put(element);
+    } else if constexpr (kIsMap<T>) {
+      put_integer(static_cast<std::uint32_t>(value.size()));
+      for (const auto& [key, element] : value) {
+        put(key);
+        put(element);
+      }
+    } else if constexpr (kIsVariant<T>) {
+      put_integer(static_cast<std::uint8_t>(value.index()));
+      std::visit([this](const auto& held) { put(held); }, value);
+    } else if constexpr (requires { text_of(value); }) {
+      put(text_of(value));
     } else {
       fields(*this, value);
     }
@@ -70,8 +109,9 @@ class ByteWriter {
  private:
   template <class T>
   void put_integer(T value) {
-    for (std::size_t i = 0; i < sizeof(T); ++i)
-      bytes.push_back(static_cast<std::uint8_t>(std::uint64_t{value} >> (8 * i)));
+    std::uint8_t little[sizeof(T)];
+    for (std::size_t i = 0; i < sizeof(T); ++i) little[i] = static_cast<std::uint8_t>(std::uint64_t{value} >> (8 * i));
+    bytes.insert(bytes.end(), little, little + sizeof(T));
   }
 };
 
@@ -79,6 +119,7 @@ class ByteWriter {
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  std::uint32_t format = UINT32_MAX;  // of the bytes: fields that a later one added are left as they are
   const Status& status() const { return status_; }
   bool at_end() const { return at_ == bytes_.size(); }
   std::size_t offset() const { return at_; }
@@ -88,6 +129,10 @@ class ByteReader {
     if (status_.ok()) get(name, value, most);
   }
   void cut(const char* name, std::string& text, std::size_t most) { (*this)(name, text, most); }
+  template <class T>
+  void since(std::uint32_t first, const char* name, T& value, std::size_t most = kNoLimit) {
+    if (format >= first) (*this)(name, value, most);
+  }
 
  private:
   void refuse(const char* name, const std::string& what) {
@@ -156,9 +201,45 @@ class ByteReader {
       if (!get_count(name, most, count)) return;
       value.clear();
       for (std::uint32_t i = 0; i < count && status_.ok(); ++i) get(name, value.emplace_back(), kNoLimit);
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+      std::uint64_t read = 0;
+      get_integer(name, read);
+      value = static_cast<std::int64_t>(read);
+    } else if constexpr (std::is_same_v<T, WallMs>) {
+      get(name, value.value, most);
+    } else if constexpr (kIsArray<T>) {  // indexed by an enumeration: an older program knew fewer values
+      std::uint8_t count = 0;
+      get_integer(name, count);
+      if (count > value.size()) return refuse(name, "has " + std::to_string(count) + " values");
+      value = {};
+      for (std::uint8_t i = 0; i < count && status_.ok(); ++i) get(name, value[i], kNoLimit);
+    } else if constexpr (kIsMap<T>) {
+      std::uint32_t count = 0;
+      if (!get_count(name, most, count)) return;
+      value.clear();
+      for (std::uint32_t i = 0; i < count && status_.ok(); ++i) {
+        typename T::key_type key{};
+        get(name, key, kNoLimit);
+        if (!value.empty() && !(value.rbegin()->first < key)) return refuse(name, "has keys out of order");
+        get(name, value[std::move(key)], kNoLimit);
+      }
+    } else if constexpr (kIsVariant<T>) {
+      std::uint8_t index = 0;
+      get_integer(name, index);
+      if (index >= std::variant_size_v<T>) return refuse(name, "has no kind " + std::to_string(index));
+      get_variant(name, index, value, std::make_index_sequence<std::variant_size_v<T>>());
+    } else if constexpr (requires(const std::string& text) { set_text(text, value); }) {
+      std::string text;
+      get(name, text, most);
+      if (status_.ok() && !set_text(text, value)) refuse(name, "has a text that is none of its own");
     } else {
       fields(*this, value);
     }
+  }
+
+  template <class T, std::size_t... kIndex>
+  void get_variant(const char* name, std::uint8_t index, T& value, std::index_sequence<kIndex...>) {
+    (void)((index == kIndex && (get(name, value.template emplace<kIndex>(), kNoLimit), true)) || ...);
   }
 
   std::span<const std::uint8_t> bytes_;

@@ -10,21 +10,6 @@
 namespace modelhop {
 namespace {
 
-TrialEnd end_of(TrialState state) {
-  switch (state) {
-    case TrialState::kCompleted:
-      return TrialEnd::kCompleted;
-    case TrialState::kStopped:
-      return TrialEnd::kStopped;
-    case TrialState::kFailed:
-      return TrialEnd::kFailed;
-    case TrialState::kInvalid:
-      return TrialEnd::kInvalid;
-    default:
-      return TrialEnd::kCanceled;
-  }
-}
-
 TrialRow* find_trial(ExperimentRow& experiment, TrialId id) {
   return id.value - 1 < experiment.trials.size() ? &experiment.trials[id.value - 1] : nullptr;
 }
@@ -84,7 +69,12 @@ Status Core::Impl::on(const ExperimentStateChanged& record, WallMs at) {
     row->leases.clear();
     row->search.reset();
     ix.trial_busy_ns.clear();
+    ix.partition_busy_ns.assign(row->partitions, 0);
     ix.ended_best_first.clear();
+    ix.failed = 0;
+    for (WorkerRow& worker : state.workers) {
+      if (worker.last_experiment == row->id) worker.last_experiment = {}, worker.last_trial = {};
+    }
   } else if (ends) {
     row->ended_at = at;
     row->slot_ms = record.slot_ms;
@@ -104,6 +94,7 @@ Status Core::Impl::on(const TrialCreated& record, WallMs at) {
   REFUSE_IF(record.offset >= row->partitions || record.target_visits == 0, "it has no such offset or target");
   TrialRow trial;
   trial.id = record.trial;
+  trial.created_seq = state.seq + 1;
   trial.params = record.params;
   trial.origin = record.origin;
   trial.offset = record.offset;
@@ -128,7 +119,8 @@ Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
   REFUSE_IF(record.visits != trial->visits || record.state != trial->head || std::isnan(record.value) ||
                 (!trial->milestones.empty() && trial->milestones.back().visits >= record.visits),
             to_string(record.experiment, record.trial) + " has no such milestone");
-  trial->milestones.push_back({record.visits, record.value, record.validation, record.train, record.state, at});
+  trial->milestones.push_back(
+      {record.visits, record.value, record.validation, record.train, record.state, at, state.seq + 1});
   if (!planted(Mistake::kSumsKept)) trial->train_since_milestone.clear();
   row->search->apply(SearchEvaluated{record.trial, record.visits, record.value});
   return {};
@@ -150,6 +142,7 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
   ++index.totals.trials_ended[static_cast<std::size_t>(record.how)];
   trial->reason = record.reason;
   trial->ended_at = at;
+  trial->ended_seq = state.seq + 1;
   ExperimentIndex& ix = index_of(record.experiment);
   --ix.live;
   if (record.how == TrialState::kFailed || record.how == TrialState::kInvalid) ++ix.failed;

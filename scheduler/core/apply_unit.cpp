@@ -54,7 +54,7 @@ void Core::Impl::set_waiting(ExperimentRow& experiment, TrialRow& trial, bool wa
 void Core::Impl::close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome outcome, WallMs at) {
   lease.outcome = outcome;
   lease.to = at;
-  index.slots[lease.worker.value - 1].experiment = {};
+  index.slots[lease.worker.value - 1] = {};
   --index_of(experiment.id).leased;
 }
 
@@ -150,7 +150,9 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
   if (row->started_at == WallMs{}) row->started_at = at;
   if (bound && !row->profile) row->profile = holder.profile;
   state.token = record.token;
-  index.slots[place] = {record.experiment, unit.lease, record.experiment, record.trial};
+  index.slots[place] = {record.experiment, unit.lease};
+  state.workers[place].last_experiment = record.experiment;
+  state.workers[place].last_trial = record.trial;
   ++index_of(record.experiment).leased;
   return {};
 }

@@ -15,15 +15,13 @@ bool Core::Impl::may_run(const WorkerRow& row, const ExperimentRow& experiment) 
 
 Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
   const std::size_t place = row.id.value - std::size_t{1};
-  const SlotIndex& slot = index.slots[place];
   const auto held_by = [&](const ExperimentRow& experiment) -> const std::vector<PartitionIndex>* {
     const auto& held = index_of(experiment.id).dataset->held;
     return place < held.size() ? &held[place] : nullptr;
   };
   // The trial it just ran needs no hop.
-  if (ExperimentRow* experiment = find_experiment(slot.last_experiment);
-      experiment != nullptr && !experiment->ended()) {
-    TrialRow& trial = experiment->trials[slot.last_trial.value - 1];
+  if (ExperimentRow* experiment = find_experiment(row.last_experiment); experiment != nullptr && !experiment->ended()) {
+    TrialRow& trial = experiment->trials[row.last_trial.value - 1];
     const auto* held = held_by(*experiment);
     if (live(trial.state) && trial.visits < trial.target_visits && held != nullptr && may_run(row, *experiment)) {
       const PartitionIndex next = next_partition(*experiment, trial);

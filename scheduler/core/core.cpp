@@ -29,6 +29,13 @@ bool Core::quiet() const {
 }
 std::string Core::snapshot() const { return impl_->snapshot(); }
 std::vector<std::string> Core::check_invariants() const { return impl_->check_invariants(); }
+std::vector<std::string> Core::check_index() const {
+  Index built;
+  build_index(impl_->state, built);
+  return differences(impl_->index, built);
+}
+std::vector<std::uint8_t> Core::save() const { return impl_->save(); }
+Status Core::load(std::span<const std::uint8_t> bytes) { return impl_->load(bytes); }
 
 void Core::Impl::step(Instant at, WallMs wall_at, const Event& event, Actions& actions) {
   CHECK(serving);

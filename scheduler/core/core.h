@@ -2,6 +2,7 @@
 // Core: the scheduler's state machine. Pure: reads no clock, file, socket or environment and starts no thread.
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +74,14 @@ class Core {
   bool quiet() const;                                // no lease is open: after DrainAll the service may stop
   std::string snapshot() const;  // canonical JSON of the durable state: equal states give equal bytes
   std::vector<std::string> check_invariants() const;
+  // Whether what apply() kept beside the state is what load() makes of it. Not part of check_invariants(): it costs
+  // more.
+  std::vector<std::string> check_index() const;
+  // The durable state and its totals as bytes. Equal ones give equal bytes.
+  std::vector<std::uint8_t> save() const;
+  // Of save(): instead of applying the records up to state().seq. REQUIRES: nothing was applied. Total: bytes that
+  // save() cannot have made are refused and change nothing.
+  Status load(std::span<const std::uint8_t> bytes);
 
   struct Impl;  // scheduler/core's own
 

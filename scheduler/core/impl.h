@@ -197,6 +197,10 @@ struct Core::Impl {
 
   std::string snapshot() const;
   std::vector<std::string> check_invariants() const;
+
+  // --- save.cpp ---
+  std::vector<std::uint8_t> save() const;
+  Status load(std::span<const std::uint8_t> bytes);
 };
 
 // Visits of a trial after which it is evaluated.

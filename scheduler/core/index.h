@@ -1,6 +1,7 @@
 #pragma once
-// What apply() keeps beside the state so that decisions need no walk: a pure function of the records, like the state
-// itself. check_invariants() compares it with one built anew.
+// What apply() keeps beside the state so that decisions need no walk. But for the totals, which add up what deleted
+// experiments took with them, it is a pure function of the state: build_index() is that function, and the simulator
+// compares the two.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -22,11 +23,9 @@ struct WaitingTrial {
   bool operator==(const WaitingTrial&) const = default;
 };
 
-struct SlotIndex {               // one a worker
-  ExperimentId experiment;       // of its open lease; 0: free
-  std::size_t lease{};           // index in ExperimentRow::leases
-  ExperimentId last_experiment;  // of the trial it ran last
-  TrialId last_trial;
+struct SlotIndex {          // one a worker
+  ExperimentId experiment;  // of its open lease; 0: free
+  std::size_t lease{};      // index in ExperimentRow::leases
   bool operator==(const SlotIndex&) const = default;
 };
 
@@ -52,5 +51,10 @@ struct Index {
   std::map<std::string, WorkerId> workers_by_name;
   std::map<Incarnation, WorkerId> incarnations;  // of present workers
 };
+
+// Without totals. REQUIRES: check_rows(state) is ok.
+void build_index(const State& state, Index& index);
+// What differs, but for the totals; empty: nothing.
+std::vector<std::string> differences(const Index& a, const Index& b);
 
 }  // namespace modelhop

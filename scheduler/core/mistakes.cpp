@@ -22,7 +22,9 @@ const char* to_string(Mistake mistake) {
                                            "patience_off_by_one",
                                            "sums_kept",
                                            "profile_ignored",
-                                           "lost_never_replaced"};
+                                           "lost_never_replaced",
+                                           "ranks_forgotten_at_load",
+                                           "search_fed_short"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

@@ -25,6 +25,8 @@ enum class Mistake : int {
   kSumsKept,                 // a milestone's training sums are counted in the next one again
   kProfileIgnored,           // a bound experiment runs under another numeric profile
   kLostNeverReplaced,        // what a lost worker held is not placed again
+  kRanksForgottenAtLoad,     // a state read from a snapshot does not rank its ended trials
+  kSearchFedShort,           // a search is not told all it was told before the snapshot
   kLastMistake,
 };
 

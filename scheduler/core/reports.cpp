@@ -88,7 +88,7 @@ void Core::Impl::finished(ExperimentRow& experiment, const LeaseRow& lease, cons
 }
 
 void Core::Impl::evaluated(ExperimentRow& experiment, TrialRow& trial, const std::vector<Sum>& validation) {
-  const Milestone sums{trial.visits, 0, validation, trial.train_since_milestone, trial.head, wall};
+  const Milestone sums{trial.visits, 0, validation, trial.train_since_milestone, trial.head, wall, 0};
   double value = metric_value(sums, experiment.spec->metric);
   if (!std::isfinite(value)) {
     // Worse than any: a diverged trial must never look like the best.

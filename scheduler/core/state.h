@@ -46,6 +46,8 @@ struct WorkerRow {
   WallMs joined_at, left_at;
   std::string left_reason;
   std::vector<Incarnation> former;  // superseded ones, newest last, at most kFormerIncarnationsMax: never let in again
+  ExperimentId last_experiment;     // of the trial it ran last; none once that is deleted
+  TrialId last_trial;
 };
 
 inline constexpr std::size_t kFormerIncarnationsMax =
@@ -93,10 +95,12 @@ struct Milestone {
   std::vector<Sum> validation, train;
   StateRef state;
   WallMs at;
+  std::uint64_t seq{};  // of the record that made it
 };
 
 struct TrialRow {
   TrialId id;
+  std::uint64_t created_seq{}, ended_seq{};  // of the records; a search is fed anew in their order
   Params params;
   std::string origin;
   std::uint32_t offset{};

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "scheduler/core/state.h"
+#include "search/seam/search.h"
 
 namespace modelhop {
 
@@ -53,5 +54,21 @@ constexpr bool has_edge(const Edge<S> (&edges)[N], S from, S to) {
 }
 
 inline bool live(TrialState state) { return state <= TrialState::kPaused; }
+
+// As searches are told. REQUIRES: !live(state).
+inline TrialEnd end_of(TrialState state) {
+  switch (state) {
+    case TrialState::kCompleted:
+      return TrialEnd::kCompleted;
+    case TrialState::kStopped:
+      return TrialEnd::kStopped;
+    case TrialState::kFailed:
+      return TrialEnd::kFailed;
+    case TrialState::kInvalid:
+      return TrialEnd::kInvalid;
+    default:
+      return TrialEnd::kCanceled;
+  }
+}
 
 }  // namespace modelhop

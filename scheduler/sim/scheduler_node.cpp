@@ -60,21 +60,47 @@ CoreHooks Simulation::hooks() {
   };
 }
 
-std::unique_ptr<Core> Simulation::replay(std::size_t records) {
+std::unique_ptr<Core> Simulation::replay(std::size_t snapshot_at, std::vector<std::uint8_t>& snapshot) {
   auto core = std::make_unique<Core>(plan_.config, hooks());
-  for (std::size_t i = 0; i < records; ++i) {
+  for (std::size_t i = 0; i < journal_.size(); ++i) {
+    if (i == snapshot_at) snapshot = core->save();
     if (const Status status = core->apply(journal_[i]); !status.ok()) {
       outcome_.violations.push_back("replay: " + status.message());
       break;
     }
   }
+  if (snapshot_at == journal_.size()) snapshot = core->save();
   return core;
+}
+
+std::unique_ptr<Core> Simulation::restore(std::size_t snapshot_at, const std::vector<std::uint8_t>& snapshot) {
+  auto core = std::make_unique<Core>(plan_.config, hooks());
+  Status status = core->load(snapshot);
+  for (std::size_t i = snapshot_at; i < journal_.size() && status.ok(); ++i) status = core->apply(journal_[i]);
+  if (!status.ok()) outcome_.violations.push_back("a snapshot and the records after it: " + status.message());
+  return core;
+}
+
+// What a start makes of the journal, and of a snapshot at any record with the records after it, is what lives.
+void Simulation::check_replay() {
+  const std::vector<std::uint8_t> alive = core_->save();
+  const auto expect = [&](const Core& core, const char* what) {
+    if (core.save() != alive) outcome_.violations.push_back(std::string(what) + " gives another state");
+    for (const std::string& differs : core.check_index()) outcome_.violations.push_back(what + (": " + differs));
+  };
+  const std::size_t snapshot_at = draw(0, journal_.size());
+  std::vector<std::uint8_t> snapshot;
+  expect(*replay(snapshot_at, snapshot), "replaying the whole journal");
+  expect(*restore(snapshot_at, snapshot), "a snapshot and the records after it");
 }
 
 void Simulation::start_scheduler() {
   ++scheduler_life_;
   tick_at_ = {INT64_MAX};
-  core_ = replay(journal_.size());
+  const std::size_t snapshot_at = draw(0, journal_.size());
+  std::vector<std::uint8_t> snapshot;
+  core_ = replay(snapshot_at, snapshot);
+  if (draw(0, 1) == 1) core_ = restore(snapshot_at, snapshot);
   if (!outcome_.violations.empty()) return;
   auditor_.on_restart(now_, core_->state());
   Actions actions;
@@ -85,9 +111,7 @@ void Simulation::start_scheduler() {
 }
 
 void Simulation::crash_scheduler(std::int64_t down_ns) {
-  if (replay(journal_.size())->snapshot() != core_->snapshot()) {
-    outcome_.violations.push_back("replaying the whole journal gives another state");
-  }
+  check_replay();
   // A commit on its way may have made it: as a whole, or not at all.
   if (committing_seq_ > durable_seq_ && draw(0, 1) == 1) durable_seq_ = committing_seq_;
   core_.reset();

@@ -101,7 +101,9 @@ class Simulation {
   void commit_if_idle();
   void committed(std::uint64_t seq);
   void client(std::uint64_t what);
-  std::unique_ptr<Core> replay(std::size_t records);
+  std::unique_ptr<Core> replay(std::size_t snapshot_at, std::vector<std::uint8_t>& snapshot);
+  std::unique_ptr<Core> restore(std::size_t snapshot_at, const std::vector<std::uint8_t>& snapshot);
+  void check_replay();
 
   // worker_node.cpp
   void start_worker(std::uint32_t index);

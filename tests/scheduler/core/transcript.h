@@ -182,7 +182,11 @@ class Transcript {
       if (const Status status = fresh->apply(record); !status.ok()) said_ << "BROKEN " << status.message() << "\n";
     }
     if (fresh->snapshot() != core().snapshot()) said_ << "BROKEN replay gives another state\n";
-    core_ = std::move(fresh);
+    auto loaded = std::make_unique<Core>(config_, hooks());
+    if (const Status status = loaded->load(fresh->save()); !status.ok()) said_ << "BROKEN " << status.message() << "\n";
+    if (loaded->snapshot() != core().snapshot()) said_ << "BROKEN a saved state is loaded as another\n";
+    for (const std::string& differs : loaded->check_index()) said_ << "BROKEN " << differs << "\n";
+    core_ = std::move(loaded);
     deleting_.clear();
     Actions actions;
     if (!core_->begin_serving(++boot_, now_, wall(), actions).ok()) said_ << "BROKEN boot\n";
