@@ -91,15 +91,16 @@ class Cluster:
     """scheduler, workers w1..wN. `place_worker(i)` may wrap a worker's command and name the address it connects to."""
 
     def __init__(self, product, workers=4, state_dir=None, listen="127.0.0.1", place_worker=None, env=None):
+        """env: more variables for the "scheduler" and for the "workers"."""
         self.product = product
         self.state_dir = state_dir or product.state_dir("cluster")
-        self.env = product.env() | (env or {})
+        self.env = {who: product.env() | (env or {}).get(who, {}) for who in ("scheduler", "workers")}
         self.port, self.http_port = free_port(), free_port()
         self.listen = listen
         self.place_worker = place_worker or (lambda index: ([], "127.0.0.1"))
         self.scheduler = Kept("scheduler", [
             product.bin / "modelhop", "scheduler", "--state-dir", self.state_dir, "--store", product.store, "--listen",
-            f"tcp://{listen}:{self.port}", "--http", f"127.0.0.1:{self.http_port}"], self.env, product.root / "scheduler.log")
+            f"tcp://{listen}:{self.port}", "--http", f"127.0.0.1:{self.http_port}"], self.env["scheduler"], product.root / "scheduler.log")
         self.workers = {}
         for index in range(1, workers + 1):
             self.add_worker(index)
@@ -109,7 +110,7 @@ class Cluster:
         name = f"w{index}"
         self.workers[name] = Kept(name, [
             *wrap, self.product.worker, "--scheduler", f"tcp://{address}:{self.port}", "--store", self.product.store, "--name",
-            name, "--data-dir", self.product.root / f"data-{name}"], self.env, self.product.root / f"{name}.log")
+            name, "--data-dir", self.product.root / f"data-{name}"], self.env["workers"], self.product.root / f"{name}.log")
         return self.workers[name]
 
     def start(self):
