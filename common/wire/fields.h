@@ -125,6 +125,8 @@ void fields(A& a, Like<WorkerHello> auto& v) {
   a("memory_bytes", v.memory_bytes);
   a("boot_seen", v.boot_seen);
   a("running", v.running, kUnitsHeldMax);
+  a("seq_boot", v.seq_boot);
+  a("seq_seen", v.seq_seen);
 }
 template <class A>
 void fields(A& a, Like<Heartbeat> auto& v) {
@@ -146,6 +148,7 @@ void fields(A& a, Like<Welcome> auto& v) {
   a("worker", v.worker);
   a("boot", v.boot);
   a("heartbeat_ms", v.heartbeat_ms);
+  a("seq", v.seq);
 }
 template <class A>
 void fields(A& a, Like<Refused> auto& v) {
@@ -157,6 +160,7 @@ void fields(A& a, Like<Place> auto& v) {
   a("dataset", v.dataset, kNameBytesMax);
   a("identity", v.identity);
   a("partitions", v.partitions, kPartitionsMax);
+  a("seq", v.seq);
 }
 template <class A>
 void fields(A& a, Like<RunUnit> auto& v) {
@@ -167,6 +171,7 @@ void fields(A& a, Like<RunUnit> auto& v) {
   a("dataset_identity", v.dataset_identity);
   a("partitions", v.partitions);
   a("cluster", v.cluster);
+  a("seq", v.seq);
 }
 template <class A>
 void fields(A& a, Like<YieldUnit> auto& v) {
@@ -175,6 +180,7 @@ void fields(A& a, Like<YieldUnit> auto& v) {
   a("unit", v.unit);
   a("token", v.token);
   a("keep", v.keep);
+  a("seq", v.seq);
 }
 template <class A>
 void fields(A& a, Like<Dismiss> auto& v) {
@@ -192,6 +198,7 @@ void fields(A& a, Like<Shutdown> auto& v) {
 template <class A>
 void fields(A& a, Like<Booted> auto& v) {
   a("boot", v.boot);
+  a("accept_lost_tail", v.accept_lost_tail);
 }
 template <class A>
 void fields(A& a, Like<WorkerJoined> auto& v) {

@@ -11,7 +11,7 @@
 
 namespace modelhop {
 
-inline constexpr std::uint32_t kWireVersion = 1;
+inline constexpr std::uint32_t kWireVersion = 2;
 
 // --- worker to scheduler ---
 
@@ -31,6 +31,9 @@ struct WorkerHello {
   std::uint64_t memory_bytes{};   // for resident partitions
   std::uint64_t boot_seen{};      // highest scheduler boot it has obeyed
   std::vector<Progress> running;  // re-offered after a reconnect
+  // The highest `seq` of a frame, and the boot that said it: a witness of what the journal must hold. A boot whose
+  // Welcome was obeyed has heard what was seen of those before it.
+  std::uint64_t seq_boot{}, seq_seen{};
 };
 
 struct Heartbeat {
@@ -49,11 +52,13 @@ struct UnitDone {  // resent until dismissed
 };
 
 // --- scheduler to worker ---
+// `seq`: the newest record when it was said. It leaves when that is durable, so a worker that has it knows that it is.
 
 struct Welcome {
   WorkerId worker;
   std::uint64_t boot{};
   std::uint32_t heartbeat_ms{};
+  std::uint64_t seq{};
 };
 
 struct Refused {  // the worker exits with this as its error
@@ -65,6 +70,7 @@ struct Place {  // all partitions of one data set this worker shall hold; replac
   std::string dataset;
   ContentHash identity;  // of the manifest
   std::vector<PartitionIndex> partitions;
+  std::uint64_t seq{};
 };
 
 struct RunUnit {
@@ -75,6 +81,7 @@ struct RunUnit {
   ContentHash dataset_identity;
   std::uint32_t partitions{};  // P
   std::uint64_t cluster{};     // names its states in the store
+  std::uint64_t seq{};
 };
 
 struct YieldUnit {  // stop at the next batch boundary; `keep`: report the state reached, else drop it
@@ -83,6 +90,7 @@ struct YieldUnit {  // stop at the next batch boundary; `keep`: report the state
   UnitId unit;
   Token token;
   bool keep{};
+  std::uint64_t seq{};
 };
 
 struct Dismiss {  // the scheduler needs nothing more of this token: recorded, or stale

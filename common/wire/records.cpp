@@ -14,7 +14,7 @@ struct Type {
 };
 // In RecordBody's order.
 constexpr std::array<Type, std::variant_size_v<RecordBody>> kTypes = {{
-    {"booted", 1},
+    {"booted", 2},
     {"worker_joined", 1},
     {"worker_left", 1},
     {"dataset_registered", 1},
@@ -33,6 +33,24 @@ constexpr std::array<Type, std::variant_size_v<RecordBody>> kTypes = {{
     {"state_delete_intended", 1},
     {"state_deleted", 1},
 }};
+
+// How a body of an older version becomes one of the next: a key that it lacks, and its value.
+struct Upgrade {
+  const char* type;
+  std::uint16_t from;
+  const char* key;
+  const char* value;  // JSON
+};
+constexpr Upgrade kUpgrades[] = {
+    {"booted", 1, "accept_lost_tail", "false"},
+};
+
+void upgrade(nlohmann::json& body, std::string_view type, std::uint16_t from) {
+  if (!body.is_object()) return;
+  for (const Upgrade& step : kUpgrades) {  // by version
+    if (type == step.type && from <= step.from) body.emplace(step.key, nlohmann::json::parse(step.value));
+  }
+}
 
 std::string dump(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -96,12 +114,13 @@ Result<RecordBody> parse_record(std::string_view type, std::uint16_t version, st
   if (index == kTypes.size()) {
     return invalid("record of unknown type \"" + cut_text(type, kNameBytesMax) + "\": written by a newer modelhop");
   }
-  if (version != kTypes[index].version) {
+  if (version == 0 || version > kTypes[index].version) {
     return invalid("record " + std::string(type) + " has version " + std::to_string(version) +
-                   ", this program reads version " + std::to_string(kTypes[index].version));
+                   ", this program reads up to version " + std::to_string(kTypes[index].version));
   }
   Result<nlohmann::json> json = parse_bounded_json(body, kRecordBytesMax);
   if (!json.ok()) return Status(json.status().code(), "record " + std::string(type) + " " + json.status().message());
+  upgrade(*json, type, version);
   RecordBody out;
   emplace_type(out, index, std::make_index_sequence<std::variant_size_v<RecordBody>>());
   JsonReader reader(*json, std::string(type));

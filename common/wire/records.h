@@ -18,6 +18,7 @@ namespace modelhop {
 
 struct Booted {
   std::uint64_t boot{};
+  bool accept_lost_tail{};  // somebody said that what earlier boots told workers may be lost
 };
 struct WorkerJoined {
   WorkerId worker;

@@ -54,6 +54,7 @@ Status Core::Impl::on(const Booted& record, WallMs at) {
             "boot " + std::to_string(record.boot) + " is not above " + std::to_string(state.boot));
   state.boot = record.boot;
   if (state.cluster == 0) state.cluster = record.boot;
+  state.boots.push_back({record.boot, state.seq + 1, record.accept_lost_tail});
   if (state.at != WallMs{} && at > state.at) state.down.push_back({state.at, at});
   return {};
 }

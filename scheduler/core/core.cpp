@@ -69,7 +69,7 @@ Status Core::Impl::begin_serving(std::uint64_t boot, Instant at, WallMs wall_at,
   }
   for (const ExperimentId id : index.live) recover_account(*find_experiment(id));
   serving = true;
-  emit(Booted{boot});
+  emit(Booted{boot, config.accept_lost_tail});
   for (const ExperimentRow& experiment : state.experiments) {
     if (planted(Mistake::kDeletionForgottenAtBoot)) break;
     for (const StateRef& deleting : experiment.deleting) actions.deletes.push_back({deleting, 0});
@@ -122,6 +122,12 @@ void Core::Impl::finish_step(std::size_t first_send, std::size_t first_delete) {
   for (std::size_t i = first_send; i < out->sends.size(); ++i) {
     Send& message = out->sends[i];
     message.after_seq = state.seq;
+    if (ToWorker* to_worker = std::get_if<ToWorker>(&message.message)) {
+      const auto witness = [&](auto& body) {
+        if constexpr (requires { body.seq; }) body.seq = state.seq;
+      };
+      std::visit(witness, *to_worker);
+    }
     if (planted(Mistake::kSendBeforeDurable)) message.after_seq = 0;
     if (planted(Mistake::kDismissBeforeDurable)) {
       const ToWorker* to_worker = std::get_if<ToWorker>(&message.message);

@@ -22,6 +22,7 @@ struct CoreConfig {
   std::uint32_t settle_ms{5'000};
   std::uint32_t replicas{1};
   std::uint32_t unit_worker_deaths_max{3};  // then the unit is parked
+  bool accept_lost_tail{};                  // serve though a worker was told of records that the journal has not
 };
 
 // How a recorded spec becomes a Spec and its Search. Tests and the simulator put cheap ones here.

@@ -69,6 +69,8 @@ struct Actions {  // step() appends; the driver clears
   std::vector<Send> sends;
   std::vector<DeleteState> deletes;
   std::optional<Instant> wake_at;  // when the next Tick is due; replaces the one before
+  // The service must end now, with this line and exit code 1, and nothing of this step may be kept or leave.
+  std::optional<std::string> fatal;
 };
 
 }  // namespace modelhop

@@ -138,6 +138,7 @@ struct Core::Impl {
   void named(WorkerRow& row, const Progress& progress);  // by a heartbeat or a re-offer
   void ignore(Ignored reason) { ++counts.ignored[static_cast<std::size_t>(reason)]; }
   void ignore_lease(Token token) { ignore(token.boot < state.boot ? Ignored::kOldBoot : Ignored::kStaleToken); }
+  std::optional<std::string> lost_tail(const WorkerHello& hello) const;  // what it knows and the journal does not
   void lose(WorkerRow& row, Fault fault, const std::string& reason);
   void expire();  // leases, workers, budgets, timers whose time has come
   void send_places(const WorkerRow& row);

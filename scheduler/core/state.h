@@ -138,6 +138,12 @@ struct ExperimentRow {
   bool ended() const { return state >= ExperimentState::kCompleted; }
 };
 
+struct Boot {  // a start of the scheduler on this journal
+  std::uint64_t boot{};
+  std::uint64_t seq{};  // of its record: what earlier boots recorded ends before it
+  bool accept_lost_tail{};
+};
+
 struct Downtime {  // nobody served the journal: from its last record to the next boot
   WallMs from, to;
 };
@@ -147,6 +153,7 @@ struct State {
   WallMs at;            // its time
   std::uint64_t boot{};
   std::uint64_t cluster{};         // the boot that began this journal: no other journal of the store has it
+  std::vector<Boot> boots;         // by boot
   std::vector<Downtime> down;      // by time
   Token token;                     // the newest granted
   std::vector<WorkerRow> workers;  // [id - 1]

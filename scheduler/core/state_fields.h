@@ -134,6 +134,12 @@ void fields(A& a, Like<ExperimentRow> auto& v) {
   a("bound_ms", v.bound_ms);
 }
 template <class A>
+void fields(A& a, Like<Boot> auto& v) {
+  a("boot", v.boot);
+  a("seq", v.seq);
+  a("accept_lost_tail", v.accept_lost_tail);
+}
+template <class A>
 void fields(A& a, Like<Downtime> auto& v) {
   a("from", v.from);
   a("to", v.to);
@@ -144,6 +150,7 @@ void fields(A& a, Like<State> auto& v) {
   a("at", v.at);
   a("boot", v.boot);
   a("cluster", v.cluster);
+  a("boots", v.boots, kRowsMax);
   a("down", v.down, kRowsMax);
   a("token", v.token);
   a("workers", v.workers, kWorkersMax);

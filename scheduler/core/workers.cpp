@@ -22,6 +22,22 @@ bool Core::Impl::wants_yield(const ExperimentRow& experiment) const {
   return draining || experiment.state == ExperimentState::kStopping;
 }
 
+std::optional<std::string> Core::Impl::lost_tail(const WorkerHello& hello) const {
+  if (hello.seq_boot == 0 || hello.seq_boot >= state.boot) return std::nullopt;
+  const auto next = std::find_if(state.boots.begin(), state.boots.end(),
+                                 [&](const Boot& boot) { return boot.boot > hello.seq_boot; });
+  if (std::any_of(next, state.boots.end(), [](const Boot& boot) { return boot.accept_lost_tail; })) return std::nullopt;
+  const std::uint64_t last = next->seq - 1;
+  if (hello.seq_seen <= last && next != state.boots.begin() && std::prev(next)->boot == hello.seq_boot) {
+    return std::nullopt;
+  }
+  return "worker " + hello.name + " was told of record " + std::to_string(hello.seq_seen) + " by boot " +
+         std::to_string(hello.seq_boot) + ", but of what that boot wrote the journal ends at record " +
+         std::to_string(last) +
+         ": its tail is lost. Bring the state directory's newest copy back, or start with --accept-lost-tail to go on "
+         "without it";
+}
+
 void Core::Impl::handle(const WorkerHello& hello) {
   const auto refuse = [&](const std::string& reason) { send(hello.incarnation, Refused{reason}); };
   if (hello.name.empty() || hello.name.size() > kNameBytesMax) return refuse("a worker's name has 1 to 128 bytes");
@@ -29,6 +45,14 @@ void Core::Impl::handle(const WorkerHello& hello) {
     ignore(Ignored::kNewerBoot);
     return refuse("this scheduler's boot " + std::to_string(state.boot) + " is over: you have obeyed boot " +
                   std::to_string(hello.boot_seen) + "; connect to the newer scheduler");
+  }
+  if (hello.seq_boot != 0 && hello.seq_boot < state.cluster) {
+    return refuse("you have worked for another journal, of boot " + std::to_string(hello.seq_boot) +
+                  "; this one began with boot " + std::to_string(state.cluster) + ": start this worker anew");
+  }
+  if (std::optional<std::string> lost = lost_tail(hello)) {
+    out->fatal = std::move(lost);
+    return;
   }
   const auto named_so = index.workers_by_name.find(hello.name);
   WorkerRow* row = named_so == index.workers_by_name.end() ? nullptr : &worker(named_so->second);

@@ -169,6 +169,11 @@ const ServiceFigures& Loop::figures_on_loop() {
 
 // Records before sends: nothing leaves that a crash could take back.
 void Loop::carry_out_on_loop(Actions& actions) {
+  if (actions.fatal) {
+    log_.critical("{}", *actions.fatal);
+    log_.flush();
+    std::_Exit(1);
+  }
   for (const Record& record : actions.records) {
     const auto level = is_notable(record.body) ? spdlog::level::info : spdlog::level::debug;
     if (log_.should_log(level)) log_.log(level, "record {}", to_json(record));

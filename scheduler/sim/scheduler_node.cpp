@@ -136,6 +136,7 @@ void Simulation::step_scheduler(const Event& event) {
 }
 
 void Simulation::take(Actions& actions) {
+  if (actions.fatal) outcome_.violations.push_back("it ends, though nothing is lost: " + *actions.fatal);
   for (Record& record : actions.records) {
     mix_trace(record.seq * 32 + record.body.index());
     if (const auto* finished = std::get_if<UnitFinished>(&record.body)) mix_trace(low_lane(finished->state.hash));

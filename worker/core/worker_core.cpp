@@ -67,8 +67,9 @@ Instant WorkerCore::wake_at() const {
 
 void WorkerCore::hello(Instant now, std::vector<WorkerAction>& out) {
   hello_at_ = now;
-  out.push_back(ToScheduler(WorkerHello{config_.name, config_.incarnation, config_.profile, config_.device,
-                                        config_.threads, config_.memory_bytes, boot_seen_, progress()}));
+  out.push_back(
+      ToScheduler(WorkerHello{config_.name, config_.incarnation, config_.profile, config_.device, config_.threads,
+                              config_.memory_bytes, boot_seen_, progress(), seq_boot_, seq_seen_}));
   // A report that was lost with the old connection follows at once.
   for (Waiting& waiting : reports_) waiting.resend_at = now;
 }
@@ -83,16 +84,21 @@ std::vector<Progress> WorkerCore::progress() const {
   return units;
 }
 
-bool WorkerCore::obeys(std::uint64_t boot) {
+bool WorkerCore::obeys(std::uint64_t boot, std::uint64_t seq) {
   if (boot < boot_seen_) return false;
   boot_seen_ = boot;
+  if (boot == seq_boot_) seq_seen_ = std::max(seq_seen_, seq);
   return true;
 }
 
 void WorkerCore::on_message(Instant now, const ToWorker& message, std::vector<WorkerAction>& out) {
   std::visit(Match{
                  [&](const Welcome& welcome) {
-                   if (!obeys(welcome.boot)) return;
+                   if (!obeys(welcome.boot, welcome.seq)) return;
+                   if (seq_boot_ != welcome.boot) {
+                     seq_boot_ = welcome.boot;
+                     seq_seen_ = welcome.seq;
+                   }
                    heard_at_ = now;
                    heartbeat_ms_ = std::max(welcome.heartbeat_ms, 1u);
                    if (!welcomed_) heartbeat_at_ = now + heartbeat_ms_ * kMillisecond;
@@ -103,17 +109,17 @@ void WorkerCore::on_message(Instant now, const ToWorker& message, std::vector<Wo
                    out.push_back(Exit{1, refused.reason});
                  },
                  [&](const Place& place) {
-                   if (!obeys(place.boot)) return;
+                   if (!obeys(place.boot, place.seq)) return;
                    heard_at_ = now;
                    out.push_back(SetPlacement{place});
                  },
                  [&](const RunUnit& run) {
-                   if (!obeys(run.boot)) return;
+                   if (!obeys(run.boot, run.seq)) return;
                    heard_at_ = now;
                    on_run(now, run, out);
                  },
                  [&](const YieldUnit& yield) {
-                   if (!obeys(yield.boot)) return;
+                   if (!obeys(yield.boot, yield.seq)) return;
                    heard_at_ = now;
                    if (running_ && running_->run.lease.token == yield.token) stop(yield.keep, out);
                    if (next_ && next_->lease.token == yield.token) {

@@ -89,10 +89,11 @@ class WorkerCore {
   void leave_if_done(Instant now, std::vector<WorkerAction>& out);
   void hello(Instant now, std::vector<WorkerAction>& out);
   std::vector<Progress> progress() const;
-  bool obeys(std::uint64_t boot);
+  bool obeys(std::uint64_t boot, std::uint64_t seq);
 
   const WorkerConfig config_;
-  std::uint64_t boot_seen_{};  // highest boot obeyed; a lower one is a scheduler of the past
+  std::uint64_t boot_seen_{};              // highest boot obeyed; a lower one is a scheduler of the past
+  std::uint64_t seq_boot_{}, seq_seen_{};  // of the boot that welcomed it last, the highest seq it said
   std::uint32_t heartbeat_ms_{1'000};
   Token newest_;  // newest token seen; an older or equal RunUnit is a copy
   std::optional<Running> running_;

@@ -19,5 +19,6 @@ TEST_CASE("the rows in docs/formats.md are what the journal holds", "[journal][d
             std::to_string(type_version(record.body)) + "|" + std::to_string(experiment_of(record.body).value) + "|" +
             body + "|" + to_string(check) + "\n";
   }
+  INFO(rows);
   CHECK(is_documented("formats.md", "journal", rows));
 }

@@ -81,7 +81,7 @@ TEST_CASE("a frame cut short or with a flipped bit is refused or means what it s
 
 TEST_CASE("a frame is bytes that the format page shows", "[wire]") {
   const Bytes frame = encode(ToWorker(Dismiss{{7}, {345}, {3, 17}}));
-  const Bytes expected = {'M', 'H', 'O', 'P', 1, 0, 0, 0, 2,    5, 32, 0, 0, 0,         // header
+  const Bytes expected = {'M', 'H', 'O', 'P', 2, 0, 0, 0, 2,    5, 32, 0, 0, 0,         // header
                           7,   0,   0,   0,   0, 0, 0, 0, 0x59, 1, 0,  0, 0, 0, 0, 0,   // e7, u345
                           3,   0,   0,   0,   0, 0, 0, 0, 17,   0, 0,  0, 0, 0, 0, 0};  // token 3.17
   CHECK(frame == expected);
@@ -90,8 +90,8 @@ TEST_CASE("a frame is bytes that the format page shows", "[wire]") {
 TEST_CASE("a frame for the other side, of another version or over the limit is refused by name", "[wire]") {
   Bytes frame = encode(ToWorker(Refused{"no"}));
   CHECK(decode_to_scheduler(frame).status().message() == "frame: is meant for the other side");
-  frame[4] = 2;
-  CHECK(decode_to_worker(frame).status().message().find("wire version 2") != std::string::npos);
+  frame[4] = 3;
+  CHECK(decode_to_worker(frame).status().message().find("wire version 3") != std::string::npos);
   CHECK(decode_to_worker(Bytes(kFrameBytesMax + 1)).status().message().find("the limit is 8388608") !=
         std::string::npos);
 }

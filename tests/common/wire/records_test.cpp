@@ -54,8 +54,8 @@ TEST_CASE("a record with a missing, unknown or doubled key is refused", "[wire][
 
 TEST_CASE("an unknown type or a newer version is refused by name", "[wire][records]") {
   CHECK(parse_record("unit_forgotten", 1, "{}").status().message().find("\"unit_forgotten\"") != std::string::npos);
-  CHECK(parse_record("booted", 2, R"({"boot":3})").status().message().find("version 2") != std::string::npos);
-  CHECK(parse_record("booted", 2, R"({"boot":3})").status().code() == Code::kInvalid);
+  CHECK(parse_record("booted", 3, R"({"boot":3})").status().message().find("version 3") != std::string::npos);
+  CHECK(parse_record("booted", 3, R"({"boot":3})").status().code() == Code::kInvalid);
 }
 
 TEST_CASE("deep and large records are refused before they are built", "[wire][records][limits]") {
@@ -109,4 +109,15 @@ TEST_CASE("a record belongs to its experiment or to the cluster", "[wire][record
   StateDeleted deleted;
   deleted.state.experiment = {5};
   CHECK(experiment_of(deleted) == ExperimentId{5});
+}
+
+TEST_CASE("a record of an older version is read as one of today's", "[wire][records]") {
+  const Result<RecordBody> old = parse_record("booted", 1, "{\"boot\":3}");
+  REQUIRE(old.ok());
+  CHECK(std::get<Booted>(*old).boot == 3);
+  CHECK_FALSE(std::get<Booted>(*old).accept_lost_tail);
+  CHECK_FALSE(parse_record("booted", 1, "{\"boot\":3,\"bout\":3}").ok());
+  CHECK_FALSE(parse_record("booted", 1, "[3]").ok());
+  CHECK_FALSE(parse_record("booted", 2, "{\"boot\":3}").ok());
+  CHECK_FALSE(parse_record("booted", 0, "{\"boot\":3}").ok());
 }

@@ -275,3 +275,79 @@ TEST_CASE("partitions are spread evenly, neighbours together, and move little", 
   CHECK(spread(Holders(4), ids(2), 1) == Holders{{{1}}, {{1}}, {{2}}, {{2}}});
   CHECK(spread(Holders(2), {}, 1) == Holders(2));
 }
+
+namespace {
+
+std::optional<std::string> fatal_of(Core& core, std::uint64_t seq_boot, std::uint64_t seq_seen) {
+  WorkerHello hello;
+  hello.name = "w9";
+  hello.incarnation = incarnation(9, 1);
+  hello.boot_seen = seq_boot;
+  hello.seq_boot = seq_boot;
+  hello.seq_seen = seq_seen;
+  Actions actions;
+  core.step({2 * kSecond}, {2}, hello, actions);
+  return actions.fatal;
+}
+
+void replay_to(Core& core, const Rig& rig, std::size_t records) {
+  for (std::size_t i = 0; i < records; ++i) REQUIRE(core.apply(rig.all.records[i]).ok());
+}
+
+}  // namespace
+
+TEST_CASE("a worker that was told of a record which the journal lost ends the service", "[core][witness]") {
+  Rig rig;
+  REQUIRE(rig.create(make_spec(2, 2), 2).ok());
+  rig.hello(1);
+  const std::uint64_t told = rig.all.records.back().seq;
+  for (const Send& send : rig.all.sends) {
+    const ToWorker* message = std::get_if<ToWorker>(&send.message);
+    const RunUnit* run = message == nullptr ? nullptr : std::get_if<RunUnit>(message);
+    if (run != nullptr) CHECK(run->seq == send.after_seq);
+  }
+  Actions actions;
+  Core whole({}, hooks());
+  replay_to(whole, rig, rig.all.records.size());
+  REQUIRE(whole.begin_serving(2, {}, {}, actions).ok());
+  CHECK_FALSE(fatal_of(whole, 1, told));
+  CHECK_FALSE(fatal_of(whole, 2, whole.state().seq));  // of this boot
+  CHECK(fatal_of(whole, 1, told + 1));                 // of boot 1, though the journal is longer now
+
+  Core cut({}, hooks());
+  replay_to(cut, rig, rig.all.records.size() - 1);
+  REQUIRE(cut.begin_serving(2, {}, {}, actions).ok());
+  const std::optional<std::string> line = fatal_of(cut, 1, told);
+  REQUIRE(line);
+  CHECK(line->find("record " + std::to_string(told) + " by boot 1") != std::string::npos);
+  CHECK(line->find("ends at record " + std::to_string(told - 1)) != std::string::npos);
+  CHECK(line->find("--accept-lost-tail") != std::string::npos);
+}
+
+TEST_CASE("a lost tail that was accepted once is accepted at every later start", "[core][witness]") {
+  Rig rig;
+  REQUIRE(rig.create(make_spec(2, 2), 2).ok());
+  Actions actions;
+  CoreConfig accepting;
+  accepting.accept_lost_tail = true;
+  Core core(accepting, hooks());
+  replay_to(core, rig, rig.all.records.size());
+  REQUIRE(core.begin_serving(3, {}, {}, actions).ok());
+  CHECK_FALSE(fatal_of(core, 1, 999));
+  CHECK_FALSE(fatal_of(core, 2, 999));  // a boot whose every record is lost
+  Core later({}, hooks());
+  replay_to(later, rig, rig.all.records.size());
+  for (const Record& record : actions.records) REQUIRE(later.apply(record).ok());
+  Actions more;
+  REQUIRE(later.begin_serving(4, {}, {}, more).ok());
+  CHECK_FALSE(fatal_of(later, 1, 999));
+  CHECK(fatal_of(later, 3, 999));
+}
+
+TEST_CASE("a worker of another journal is refused, and the service goes on", "[core][witness]") {
+  Core core({}, hooks());
+  Actions actions;
+  REQUIRE(core.begin_serving(7, {}, {}, actions).ok());
+  CHECK_FALSE(fatal_of(core, 6, 5));
+  CHECK(core.state().workers.empty());
+}

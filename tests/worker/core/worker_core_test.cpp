@@ -220,3 +220,21 @@ TEST_CASE("undismissed reports are kept up to a limit, the newest", "[worker][li
   REQUIRE(resent.size() == kReportsWaitingMax);
   CHECK(resent.back().report.token == Token{1, kReportsWaitingMax + 5});
 }
+
+TEST_CASE("a worker remembers the highest record that the boot which welcomed it named", "[worker][witness]") {
+  Rig rig;
+  rig.step(ToWorker(Welcome{{1}, 1, 1'000, 5}));
+  rig.step(ToWorker(Place{1, "data", {}, {}, 9}));
+  rig.step(ToWorker(Place{1, "data", {}, {}, 7}));
+  rig.step(ToWorker(Place{2, "data", {}, {}, 3}));  // of a boot that has not heard its witness
+  auto hello = of<WorkerHello>(rig.step(WorkerReconnected{}));
+  REQUIRE(hello.size() == 1);
+  CHECK(hello[0].boot_seen == 2);
+  CHECK(hello[0].seq_boot == 1);
+  CHECK(hello[0].seq_seen == 9);
+  rig.step(ToWorker(Welcome{{1}, 2, 1'000, 4}));
+  hello = of<WorkerHello>(rig.step(WorkerReconnected{}));
+  REQUIRE(hello.size() == 1);
+  CHECK(hello[0].seq_boot == 2);
+  CHECK(hello[0].seq_seen == 4);
+}
