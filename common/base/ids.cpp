@@ -65,6 +65,8 @@ std::string to_string(Token token) { return std::to_string(token.boot) + "." + s
 
 std::string to_string(const Incarnation& incarnation) { return hex(incarnation.bytes); }
 
+std::string to_string(const ClusterId& cluster) { return hex(cluster.bytes); }
+
 std::string to_string(const ContentHash& hash) { return hex(hash.bytes); }
 
 bool parse(const std::string& text, ExperimentId& out) { return prefixed(text, 'e', out.value); }
@@ -107,6 +109,8 @@ bool parse(const std::string& text, Token& out) {
 }
 
 bool parse(const std::string& text, Incarnation& out) { return unhex(text, out.bytes); }
+
+bool parse(const std::string& text, ClusterId& out) { return unhex(text, out.bytes); }
 
 bool parse(const std::string& text, ContentHash& out) { return unhex(text, out.bytes); }
 

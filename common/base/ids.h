@@ -33,6 +33,12 @@ struct Incarnation {
   auto operator<=>(const Incarnation&) const = default;
 };
 
+// Random, one per journal, made with it: a copy of the journal has the same one.
+struct ClusterId {
+  std::array<std::uint8_t, 16> bytes{};
+  auto operator<=>(const ClusterId&) const = default;
+};
+
 // Fences off stale workers. Grows for ever: boot counts scheduler starts, counter the leases since.
 struct Token {
   std::uint64_t boot{}, counter{};
@@ -52,6 +58,7 @@ std::string to_string(ExperimentId experiment, TrialId trial);
 std::string to_string(ExperimentId experiment, UnitId unit);
 std::string to_string(Token token);
 std::string to_string(const Incarnation& incarnation);
+std::string to_string(const ClusterId& cluster);
 std::string to_string(const ContentHash& hash);
 // False: `text` is no such string; `out` is then unchanged.
 bool parse(const std::string& text, ExperimentId& out);
@@ -59,6 +66,7 @@ bool parse(const std::string& text, ExperimentId& experiment, TrialId& trial);
 bool parse(const std::string& text, ExperimentId& experiment, UnitId& unit);
 bool parse(const std::string& text, Token& out);
 bool parse(const std::string& text, Incarnation& out);
+bool parse(const std::string& text, ClusterId& out);
 bool parse(const std::string& text, ContentHash& out);
 
 }  // namespace modelhop

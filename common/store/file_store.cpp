@@ -51,6 +51,12 @@ int rename_exclusive(const std::string& from, const std::string& to) {
   return 0;
 }
 
+int rename_over(const std::string& from, const std::string& to) {
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+using Rename = int (*)(const std::string& from, const std::string& to);  // an errno
+
 class FileBlobStore final : public BlobStore {
  public:
   explicit FileBlobStore(std::string root)
@@ -77,9 +83,17 @@ class FileBlobStore final : public BlobStore {
   Result<Put> create(const std::string& name, std::span<const std::span<const std::uint8_t>> pieces) override {
     RETURN_IF_ERROR(check_name(name));
     const std::string temp = temp_path();
-    Result<Put> put = write_and_name(temp, root_ + "/" + name, pieces);
+    Result<Put> put = write_and_name(temp, root_ + "/" + name, pieces, rename_exclusive);
     if (!put.ok() || *put == Put::kExists) ::unlink(temp.c_str());
     return put;
+  }
+
+  Status replace(const std::string& name, std::span<const std::uint8_t> bytes) override {
+    RETURN_IF_ERROR(check_name(name));
+    const std::string temp = temp_path();
+    const Result<Put> put = write_and_name(temp, root_ + "/" + name, {&bytes, 1}, rename_over);
+    if (!put.ok()) ::unlink(temp.c_str());
+    return put.status();
   }
 
   Result<std::vector<std::uint8_t>> read(const std::string& name, std::uint64_t bytes_max) override {
@@ -171,7 +185,7 @@ class FileBlobStore final : public BlobStore {
   }
 
   Result<Put> write_and_name(const std::string& temp, const std::string& path,
-                             std::span<const std::span<const std::uint8_t>> pieces) {
+                             std::span<const std::span<const std::uint8_t>> pieces, Rename rename) {
     {
       const File file(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
       if (file.get() < 0) return Status(Code::kEnvironment, file_error(temp, "cannot be created").message());
@@ -185,8 +199,10 @@ class FileBlobStore final : public BlobStore {
     const std::string folder = fs::path(path).parent_path().string();
     int error = ENOENT;
     for (int i = 0; i < kFolderRetriesMax && error == ENOENT; ++i) {
-      RETURN_IF_ERROR(make_folders(folder));
-      error = rename_exclusive(temp, path);
+      const Status made = make_folders(folder);
+      if (made.code() == Code::kNotFound) continue;
+      RETURN_IF_ERROR(made);
+      error = rename(temp, path);
     }
     errno = error;
     if (error != 0 && error != EEXIST) return Status(Code::kEnvironment, file_error(path, "cannot be named").message());

@@ -36,11 +36,12 @@ Status make_folders(const std::string& path) {
     if (::mkdir(whole.c_str(), 0777) == 0) {
       RETURN_IF_ERROR(sync_folder(parent.string()));
     } else if (errno != EEXIST && !fs::is_directory(whole, error)) {
-      return {Code::kEnvironment, file_error(whole.string(), "cannot be created").message()};
+      return file_error(whole.string(), "cannot be created");
     }
   }
-  if (!fs::is_directory(path, error)) return environment(path + ": is no folder");
-  return {};
+  if (fs::is_directory(path, error)) return {};
+  if (!fs::exists(path, error)) return not_found(path + ": was removed meanwhile");
+  return environment(path + ": is no folder");
 }
 
 Status sync_folder(const std::string& path) {

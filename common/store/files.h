@@ -30,7 +30,8 @@ class File {
 // "PATH: cannot be written: No space left on device"; kNotFound where errno says so, else kEnvironment.
 Status file_error(const std::string& path, const std::string& what);
 
-Status make_folders(const std::string& path);  // each new one is durable in its parent
+// Each new one is durable in its parent. kNotFound: somebody removes them meanwhile.
+Status make_folders(const std::string& path);
 Status sync_folder(const std::string& path);
 Status write_all(const File& file, std::span<const std::uint8_t> bytes, const std::string& path);
 

@@ -37,11 +37,12 @@ std::string lock_path(const std::string& state_dir) { return state_dir + "/lock"
 
 class SqliteJournal final : public Journal {
  public:
-  SqliteJournal(FileLock lock, Database database, std::string path, std::uint64_t last, ContentHash check,
-                std::size_t queue_max)
+  SqliteJournal(FileLock lock, Database database, std::string path, ClusterId cluster, std::uint64_t last,
+                ContentHash check, std::size_t queue_max)
       : lock_(std::move(lock)),
         database_(std::move(database)),
         path_(std::move(path)),
+        cluster_(cluster),
         queue_max_(queue_max),
         check_(check),
         appended_(last),
@@ -70,6 +71,8 @@ class SqliteJournal final : public Journal {
     guard.unlock();
     changed_.notify_all();
   }
+
+  ClusterId cluster() const override { return cluster_; }
 
   std::uint64_t durable_seq() const override { return durable_.load(std::memory_order_acquire); }
 
@@ -142,6 +145,7 @@ class SqliteJournal final : public Journal {
   const FileLock lock_;
   Database database_;  // the thread's, after construction
   const std::string path_;
+  const ClusterId cluster_;
   const std::size_t queue_max_;
   ContentHash check_;         // of the last record; the thread's
   mutable std::mutex mutex_;  // guards what follows
@@ -175,6 +179,7 @@ Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std:
   RETURN_IF_ERROR(database.run("PRAGMA application_id=" + std::to_string(kJournalApplicationId)));
   RETURN_IF_ERROR(database.run("PRAGMA user_version=" + std::to_string(kJournalVersion)));
   RETURN_IF_ERROR(database.run(kTables));
+  ASSIGN_OR_RETURN(const ClusterId cluster, ensure_cluster(database, path));
   RETURN_IF_ERROR(database.run("COMMIT"));
   RETURN_IF_ERROR(sync_folder(state_dir));
   std::uint64_t last = 0;
@@ -190,7 +195,7 @@ Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std:
     }
   }
   return std::unique_ptr<Journal>(
-      std::make_unique<SqliteJournal>(std::move(lock), std::move(database), path, last, check, queue_max));
+      std::make_unique<SqliteJournal>(std::move(lock), std::move(database), path, cluster, last, check, queue_max));
 }
 
 }  // namespace modelhop

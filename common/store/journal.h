@@ -28,6 +28,7 @@ class Journal {
   virtual void on_durable(std::function<void(std::uint64_t seq)> callback) = 0;
   // Blocks until all that was appended is durable.
   virtual void flush() = 0;
+  virtual ClusterId cluster() const = 0;       // made with the journal; a copy has the same one
   virtual Histogram commit_times() const = 0;  // so far; any thread
 };
 

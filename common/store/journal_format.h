@@ -20,6 +20,10 @@ std::string journal_path(const std::string& state_dir);
 ContentHash journal_check(const ContentHash& before, std::uint64_t seq, WallMs at, std::string_view type,
                           std::uint16_t version, std::string_view body);
 
+// The journal's random id; made where it has none yet. kCorrupt: it is not what was written.
+// REQUIRES: inside a write transaction.
+Result<ClusterId> ensure_cluster(Database& database, const std::string& path);
+
 // Refuses a file that is no journal of this version.
 Status verify_journal_header(Database& database, const std::string& path);
 

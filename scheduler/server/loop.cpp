@@ -51,26 +51,34 @@ Result<std::unique_ptr<Loop>> Loop::open(const LoopConfig& config, BlobStore& st
   ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, open_journal(config.state_dir));
   auto core = std::make_unique<Core>(config.core);
   RETURN_IF_ERROR(read_journal(config.state_dir, [&](const Record& record) { return core->apply(record); }));
-  ASSIGN_OR_RETURN(const std::uint64_t boot, claim_boot(store, core->state().boot));
+  FenceClaim claim{{}, {}, core->state().boot, core->state().seq, config.accept_lost_tail};
+  ASSIGN_OR_RETURN(claim.owner, fence_identity(config.state_dir, journal->cluster()));
+  // Looked at first, since who already serves this store most likely has the port too.
+  RETURN_IF_ERROR(may_claim_fence(store, claim));
   ASSIGN_OR_RETURN(std::unique_ptr<ServerLink> link, ServerLink::listen(config.listen));
+  claim.address = link->address();
+  ASSIGN_OR_RETURN(const Fence fence, claim_fence(store, claim));
   if (!is_loopback(link->address())) {
     log.warn("{} can be reached from other machines, and workers are not authenticated: use a private network",
              link->address());
   }
-  log.info("boot {} at record {}, listening on {}", boot, core->state().seq, link->address());
+  log.info("boot {} at record {}, listening on {}", fence.boot, core->state().seq, link->address());
   std::unique_ptr<Loop> loop(new Loop(std::move(link), std::move(core), std::move(journal), side, store, log));
-  RETURN_IF_ERROR(loop->begin_on_loop(boot, config.on_durable));
+  RETURN_IF_ERROR(loop->begin_on_loop(fence, config));
   return loop;
 }
 
-Status Loop::begin_on_loop(std::uint64_t boot, std::function<void(std::uint64_t)> on_durable) {
-  journal_->on_durable([this, on_durable = std::move(on_durable)](std::uint64_t seq) {
+Status Loop::begin_on_loop(const Fence& fence, const LoopConfig& config) {
+  fence_.emplace(store_, fence, config.fence_renew_ns,
+                 FenceKeeper::Callbacks{[this] { return journal_->durable_seq(); }, config.on_fenced,
+                                        [this](const std::string& line) { log_.warn("{}", line); }});
+  journal_->on_durable([this, on_durable = config.on_durable](std::uint64_t seq) {
     link_->wake();
     if (on_durable) on_durable(seq);
   });
   outbox_.release(journal_->durable_seq());
   Actions actions;
-  RETURN_IF_ERROR(core_->begin_serving(boot, monotonic_now(), wall_now(), actions));
+  RETURN_IF_ERROR(core_->begin_serving(fence.boot, monotonic_now(), wall_now(), actions));
   carry_out_on_loop(actions);
   return {};
 }
@@ -110,6 +118,8 @@ void Loop::run() {
     return;
   }
 }
+
+void Loop::close() { fence_->release(); }
 
 void Loop::end() {
   {

@@ -1,7 +1,8 @@
 #pragma once
 // Loop: the one thread that owns the core. Frames, client requests, ticks and deletions go in as events; records go to
 // the journal; what depends on them leaves when they are durable.
-// Lifecycle: open() replays the journal and claims a boot number; run() on a thread of its own until end().
+// Lifecycle: open() replays the journal and claims the fence; run() on a thread of its own until end(); close() gives
+// the fence free.
 // Threads: functions named ..._on_loop on the loop's thread (tasks and callbacks run there); the others on any.
 #include <atomic>
 #include <deque>
@@ -18,6 +19,7 @@
 #include "common/store/journal.h"
 #include "scheduler/api/api.h"
 #include "scheduler/core/core.h"
+#include "scheduler/server/fence_keeper.h"
 #include "scheduler/server/late_results.h"
 #include "scheduler/server/outbox.h"
 #include "scheduler/server/task_thread.h"
@@ -32,6 +34,9 @@ struct LoopConfig {
   std::string state_dir, listen;
   CoreConfig core;
   std::function<void(std::uint64_t seq)> on_durable;  // after each commit, on the journal's thread
+  bool accept_lost_tail{};                            // scheduler/server/fence.h
+  std::int64_t fence_renew_ns{kFenceRenewNs};
+  std::function<void(const Status&)> on_fenced;  // another scheduler has the store: this process must end; any thread
 };
 
 class Loop {
@@ -43,6 +48,7 @@ class Loop {
                                             spdlog::logger& log);
   void run();
   void end();            // run() returns once all that was recorded is durable and has left
+  void close();          // REQUIRES: run() returned, or was never called
   bool post(Task task);  // false: the loop has ended, and the task is dropped
   std::string address() const { return link_->address(); }
   std::uint64_t durable_seq() const { return journal_->durable_seq(); }
@@ -59,7 +65,7 @@ class Loop {
   Loop(std::unique_ptr<ServerLink> link, std::unique_ptr<Core> core, std::unique_ptr<Journal> journal, TaskThread& side,
        BlobStore& store, spdlog::logger& log);
 
-  Status begin_on_loop(std::uint64_t boot, std::function<void(std::uint64_t)> on_durable);
+  Status begin_on_loop(const Fence& fence, const LoopConfig& config);
   void on_frame_on_loop(const ServerLink::Received& received);
   void carry_out_on_loop(Actions& actions);
   void send_on_loop(const Incarnation& to, const ToWorker& message);
@@ -95,7 +101,8 @@ class Loop {
   std::vector<Posted> tasks_;
   bool ending_ = false, ended_ = false;
 
-  const std::unique_ptr<Journal> journal_;  // last: its thread wakes the link
+  const std::unique_ptr<Journal> journal_;  // near the end: its thread wakes the link
+  std::optional<FenceKeeper> fence_;        // last: it asks the journal
 };
 
 }  // namespace modelhop

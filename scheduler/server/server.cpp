@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
 
@@ -18,6 +20,7 @@ namespace modelhop {
 namespace {
 
 constexpr std::uint32_t kQuietPollMs = 20;
+constexpr int kFencedExit = 5;  // docs/cli.md, "Exit codes": refused
 
 Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& path, int verbosity, std::size_t bytes_max) {
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::sinks::sink> file, open_log_file(path, bytes_max));
@@ -32,6 +35,12 @@ Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& path, int ve
   log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   log->flush_on(spdlog::level::info);
   return log;
+}
+
+// At once, since every further step of this process could only do harm; what is durable stays.
+[[noreturn]] void end_fenced(const Status& status) {
+  std::fprintf(stderr, "modelhop: %s\n", status.message().c_str());
+  std::_Exit(kFencedExit);
 }
 
 }  // namespace
@@ -54,9 +63,19 @@ Status Server::open() {
   ASSIGN_OR_RETURN(store_, open_store(store_uri_));
   side_ = std::make_unique<TaskThread>();
   log_->info("modelhop {} starts on {} with store {}", kModelhopVersion, config_.state_dir, store_uri_);
-  ASSIGN_OR_RETURN(loop_, Loop::open({config_.state_dir, config_.listen, config_.core,
-                                      [this](std::uint64_t seq) { on_durable(seq); }},
-                                     *store_, *side_, *log_));
+  LoopConfig of_loop;
+  of_loop.state_dir = config_.state_dir;
+  of_loop.listen = config_.listen;
+  of_loop.core = config_.core;
+  of_loop.on_durable = [this](std::uint64_t seq) { on_durable(seq); };
+  of_loop.accept_lost_tail = config_.accept_lost_tail;
+  of_loop.fence_renew_ns = config_.fence_renew_ns;
+  of_loop.on_fenced = [this](const Status& status) {
+    log_->error("{}", status.message());
+    log_->flush();
+    config_.on_fenced ? config_.on_fenced(status) : end_fenced(status);
+  };
+  ASSIGN_OR_RETURN(loop_, Loop::open(of_loop, *store_, *side_, *log_));
   ASSIGN_OR_RETURN(reader_, open_journal_reader(config_.state_dir));
   thread_ = std::thread([this] { loop_->run(); });
   return {};
@@ -178,6 +197,7 @@ void Server::stop() {
   if (thread_.joinable()) {
     loop_->end();
     thread_.join();
+    loop_->close();
     log_->info("stopped at record {}", loop_->durable_seq());
     log_->flush();
   }

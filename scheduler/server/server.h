@@ -13,6 +13,7 @@
 
 #include "common/store/blob_store.h"
 #include "scheduler/core/core.h"
+#include "scheduler/server/fence.h"
 #include "scheduler/server/log_file.h"
 #include "scheduler/server/service.h"
 
@@ -37,11 +38,16 @@ struct ServerConfig {
   int verbosity{};  // stderr: 0 warnings, 1 info, 2 debug; the log file: info, or debug at 2
   std::size_t log_bytes_max{kLogBytesMax};
   std::uint64_t content_bytes_max{kContentBytesMax};
+  bool accept_lost_tail{};  // of the journal; else it is refused. scheduler/server/fence.h
+  std::int64_t fence_renew_ns{kFenceRenewNs};
+  // Another scheduler has taken the store over. Empty: a line on stderr, and the process ends with exit 5.
+  std::function<void(const Status&)> on_fenced;
 };
 
 class Server final : public Service {
  public:
-  // kConflict: another process holds the state directory. kCorrupt: the journal, by seq.
+  // kConflict: another process holds the state directory, or another scheduler the store. kCorrupt: the journal, by
+  // seq.
   static Result<std::unique_ptr<Server>> start(ServerConfig config);
   ~Server() override;
 

@@ -1,17 +1,11 @@
 #include "scheduler/server/store_view.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <charconv>
-
-#include "common/base/time.h"
 
 namespace modelhop {
 namespace {
 
 constexpr std::uint64_t kManifestBytesMax = 4 << 20;  // as worker/data writes at most
-constexpr int kFenceTriesMax = 1'000;                 // other schedulers that start at this moment
 
 }  // namespace
 
@@ -47,26 +41,6 @@ DatasetRegistered registered(const Manifest& manifest) {
     out.partition_bytes = std::max(out.partition_bytes, shard.size_bytes);
   }
   return out;
-}
-
-Result<std::uint64_t> claim_boot(BlobStore& store, std::uint64_t above) {
-  constexpr std::string_view kFolder = "fence/";
-  ASSIGN_OR_RETURN(const std::vector<BlobEntry> taken, store.list(std::string(kFolder)));
-  std::uint64_t boot = above;
-  for (const BlobEntry& entry : taken) {
-    std::uint64_t number = 0;
-    const char* end = entry.name.data() + entry.name.size();
-    const auto parsed = std::from_chars(entry.name.data() + kFolder.size(), end, number);
-    if (parsed.ec == std::errc{} && parsed.ptr == end) boot = std::max(boot, number);
-  }
-  const std::string text = to_iso8601(wall_now()) + " pid " + std::to_string(::getpid()) + "\n";
-  const std::span<const std::uint8_t> piece(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-  for (int i = 0; i < kFenceTriesMax; ++i) {
-    ++boot;
-    ASSIGN_OR_RETURN(const Put put, store.create(std::string(kFolder) + std::to_string(boot), {&piece, 1}));
-    if (put == Put::kCreated) return boot;
-  }
-  return conflict("store: " + std::to_string(kFenceTriesMax) + " schedulers started on it at once; stop all but one");
 }
 
 }  // namespace modelhop

@@ -95,6 +95,21 @@ TEST_CASE("a state directory has one holder, and the other is told its pid", "[j
   CHECK(open_journal(scratch.path).ok());
 }
 
+TEST_CASE("a journal has an id of its own, which a copy shares and damage is seen in", "[journal]") {
+  const Scratch scratch;
+  const auto cluster_of = [&](const std::string& name) {
+    return std::move(open_journal(scratch / name)).value()->cluster();
+  };
+  const ClusterId first = cluster_of("a");
+  CHECK(first != ClusterId{});
+  CHECK(cluster_of("a") == first);
+  CHECK(cluster_of("b") != first);
+  std::filesystem::copy(scratch / "a", scratch / "copy");
+  CHECK(cluster_of("copy") == first);
+  change(scratch / "a", "UPDATE cluster SET id = randomblob(16)");
+  CHECK(open_journal(scratch / "a").status().code() == Code::kCorrupt);
+}
+
 TEST_CASE("append waits when the queue is full, and loses nothing", "[journal][limits]") {
   const Scratch scratch;
   {
