@@ -90,10 +90,11 @@ def free_port():
 class Cluster:
     """scheduler, workers w1..wN. `place_worker(i)` may wrap a worker's command and name the address it connects to."""
 
-    def __init__(self, product, workers=4, state_dir=None, listen="127.0.0.1", place_worker=None, env=None):
+    def __init__(self, product, workers=4, state_dir=None, listen="127.0.0.1", place_worker=None, env=None, data=None):
         """env: more variables for the "scheduler" and for the "workers"."""
         self.product = product
         self.state_dir = state_dir or product.state_dir("cluster")
+        self.data = data or product.root / "data"  # each worker's copies of partitions
         self.env = {who: product.env() | (env or {}).get(who, {}) for who in ("scheduler", "workers")}
         self.port, self.http_port = free_port(), free_port()
         self.listen = listen
@@ -110,7 +111,7 @@ class Cluster:
         name = f"w{index}"
         self.workers[name] = Kept(name, [
             *wrap, self.product.worker, "--scheduler", f"tcp://{address}:{self.port}", "--store", self.product.store, "--name",
-            name, "--data-dir", self.product.root / f"data-{name}"], self.env["workers"], self.product.root / f"{name}.log")
+            name, "--data-dir", self.data / name], self.env["workers"], self.product.root / f"{name}.log")
         return self.workers[name]
 
     def start(self):
@@ -186,17 +187,20 @@ class Client:
 
     def submit(self, spec_text, key, timeout_s=300):
         """POST under one Idempotency-Key until it is answered; the answer."""
+        return self.post("/experiments", spec_text, timeout_s, {"Content-Type": "application/json", "Idempotency-Key": key})[1]
+
+    def post(self, path, body=None, timeout_s=300, headers=None, accepted=(200, 201)):
+        """POST until it is answered with one of `accepted`: (status, answer)."""
         deadline = time.time() + timeout_s
         while True:
             try:
-                status, body = self.request("POST", "/experiments", spec_text,
-                                            {"Content-Type": "application/json", "Idempotency-Key": key})
-                if status == 201:
-                    return json.loads(body)
-                check(status in (503, 504, 507), f"submitting {key}: {status} {body[:500]}")
+                status, answer = self.request("POST", path, body, headers)
+                if status in accepted:
+                    return status, json.loads(answer)
+                check(status in (500, 503, 504, 507), f"POST {path}: {status} {answer[:500]}")
             except (OSError, http.client.HTTPException, ValueError):
                 pass
-            check(time.time() < deadline, f"submitting {key}: not answered in {timeout_s} s")
+            check(time.time() < deadline, f"POST {path}: not answered in {timeout_s} s")
             time.sleep(0.2)
 
 

@@ -1,6 +1,7 @@
 """What chaos does to the cluster. The plan (when, what, to whom, how long) is a pure function of the seed and the minutes."""
 import dataclasses
 import random
+import shutil
 import signal
 import threading
 import time
@@ -9,7 +10,8 @@ import time
 DECK = (["kill worker"] * 6 + ["kill scheduler"] * 3 + ["kill both"] * 2 + ["kill all", "kill two workers"] +
         ["stop worker"] * 2 + ["stop scheduler", "term worker", "term scheduler"] +
         ["cut both ways", "cut both ways", "cut worker to scheduler", "cut scheduler to worker", "unplug", "lose packets", "delay packets"] +
-        ["store full", "store read-only", "state disk full", "slow disk", "state disk broken", "store broken"])
+        ["store full", "store read-only", "state disk full", "slow disk", "state disk broken", "store broken",
+         "worker disk lost"])
 GAP_S = 4.0
 LEASE_S = 15
 
@@ -46,13 +48,14 @@ def plan(seed, seconds, workers):
 class Hand:
     """Carries faults out, each in a thread of its own. A disk or a wire has one fault at a time; the next waits."""
 
-    def __init__(self, cluster, wires, store, state, syncs, say):
-        self.cluster, self.wires, self.store, self.state, self.syncs, self.say = cluster, wires, store, state, syncs, say
+    def __init__(self, cluster, wires, disks, syncs, say):
+        """disks: "store", "state" and "data", the last that of every worker's copies of partitions."""
+        self.cluster, self.wires, self.disks, self.syncs, self.say = cluster, wires, disks, syncs, say
         self.kills = []  # (time, process name)
         self.done = {}  # kind -> how often
         self.errors = []
         self._threads = []
-        self._busy = {name: threading.Lock() for name in ("store", "state", "syncs", *(f"wire {i}" for i in wires.networks))}
+        self._busy = {name: threading.Lock() for name in (*disks, "syncs", *(f"wire {i}" for i in wires.networks))}
 
     def begin(self, fault):
         thread = threading.Thread(target=self._run, args=(fault,), daemon=True)
@@ -153,7 +156,7 @@ class Hand:
 
     # --- disks
 
-    def _disk(self, name, disk, text, fault, begin, end):
+    def _disk(self, name, text, fault, begin, end):
         with self._busy[name]:
             self.say(f"{text} for {fault.for_s:.1f} s")
             begin()
@@ -163,26 +166,40 @@ class Hand:
                 end()
 
     def store_full(self, fault):
-        self._disk("store", self.store, "store filled up", fault, self.store.fill, self.store.free)
+        self._disk("store", "store filled up", fault, self.disks["store"].fill, self.disks["store"].free)
 
     def store_read_only(self, fault):
-        self._disk("store", self.store, "store read-only", fault, self.store.read_only, self.store.writable)
+        self._disk("store", "store read-only", fault, self.disks["store"].read_only, self.disks["store"].writable)
 
     def state_disk_full(self, fault):
-        self._disk("state", self.state, "state disk filled up", fault, self.state.fill, self.state.free)
+        self._disk("state", "state disk filled up", fault, self.disks["state"].fill, self.disks["state"].free)
+
+    def worker_disk_lost(self, fault):
+        """A worker dies, its copies of partitions are gone, and at first there is no room for new ones."""
+        name = f"w{fault.worker}"
+
+        def begin():
+            self._kill(self._worker(fault.worker))
+            shutil.rmtree(self.disks["data"].path / name, ignore_errors=True)
+            self.disks["data"].fill()
+
+        self._disk("data", f"{name}'s copies of partitions lost, no room for new ones", fault, begin, self.disks["data"].free)
 
     def slow_disk(self, fault):
         ms = int(50 + 450 * fault.amount)
+
         def slow():
             for syncs in self.syncs.values():
                 syncs.slow(ms)
+
         def well():
             for syncs in self.syncs.values():
                 syncs.well()
-        self._disk("syncs", None, f"every fsync takes {ms} ms", fault, slow, well)
+
+        self._disk("syncs", f"every fsync takes {ms} ms", fault, slow, well)
 
     def state_disk_broken(self, fault):
-        self._disk("syncs", None, "the scheduler's fsyncs fail", fault, self.syncs["scheduler"].broken, self.syncs["scheduler"].well)
+        self._disk("syncs", "the scheduler's fsyncs fail", fault, self.syncs["scheduler"].broken, self.syncs["scheduler"].well)
 
     def store_broken(self, fault):
-        self._disk("syncs", None, "the workers' fsyncs fail", fault, self.syncs["workers"].broken, self.syncs["workers"].well)
+        self._disk("syncs", "the workers' fsyncs fail", fault, self.syncs["workers"].broken, self.syncs["workers"].well)
