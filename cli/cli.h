@@ -12,6 +12,9 @@
 
 namespace modelhop::cli {
 
+inline constexpr const char* kDiskReserveHelp =
+    "Free space below which no new unit begins: bytes (2GiB) or a part (5%); default the smaller of 1GiB and 5%";
+
 // One invocation. Filled by the parser; `settings` is loaded before the action runs.
 struct Cli {
   FlagValues flags;

@@ -91,6 +91,7 @@ Result<int> show_experiment(const Cli& cli, const Names& options) {
       {"progress", fmt::format("{}, {} of {} visits", percent(experiment), count_of(experiment, "visits_done"),
                                count_of(experiment, "visits_planned"))},
       {"elapsed", duration_text(number_of(experiment, "elapsed_s"))}};
+  if (const std::string full = text_of(experiment, "disk_full"); !full.empty()) fields.emplace_back("waits", full);
   if (member(experiment, "eta_s").is_number())
     fields.emplace_back("ETA", duration_text(number_of(experiment, "eta_s")));
   if (member(experiment, "gap").is_number()) {

@@ -27,6 +27,7 @@ struct RunOptions {
   std::vector<std::string> sets;
   ClusterConfig cluster;
   std::uint16_t port{8080};
+  std::string disk_reserve;
   Option port_given;
 };
 
@@ -156,6 +157,9 @@ Result<int> run(const Cli& cli, RunOptions options) {
   if (!checked.parsed.spec) return kUsageExit;
   if (!checked.data) return missing_dataset(cli.settings.store(), checked.dataset);
   if (options.port_given.given() && options.port != 0) RETURN_IF_ERROR(port_is_free(options.port));
+  if (!options.disk_reserve.empty()) {
+    ASSIGN_OR_RETURN(options.cluster.disk_reserve, parse_disk_reserve(options.disk_reserve));
+  }
   Interrupts::install();
   options.cluster.state_dir = cli.settings.value("state_dir");
   options.cluster.store = cli.settings.value("store");
@@ -204,6 +208,7 @@ void add_run(CLI::App& app, Cli& cli) {
       .between(1, 1024);
   options->port_given =
       option(command, "--port", options->port, "HTTP port (default 8080, or a free one; 0: any free one)");
+  option(command, "--disk-reserve", options->disk_reserve, kDiskReserveHelp);
   option(command, "--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once").repeatable();
   on_run(command, cli, [&cli, options] { return run(cli, *options); });
 }

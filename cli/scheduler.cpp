@@ -18,6 +18,7 @@ struct SchedulerOptions {
   std::string listen{"tcp://127.0.0.1:7077"};
   std::string http{"127.0.0.1:8080"};
   bool insecure{};
+  std::string disk_reserve;
 };
 
 // "127.0.0.1:8080", "[::1]:8080", ":8080" or "8080".
@@ -42,6 +43,9 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
   server_config.state_dir = cli.settings.value("state_dir");
   server_config.store = cli.settings.value("store");
   server_config.listen = options.listen;
+  if (!options.disk_reserve.empty()) {
+    ASSIGN_OR_RETURN(server_config.disk_reserve, parse_disk_reserve(options.disk_reserve));
+  }
   server_config.verbosity = cli.verbose ? 1 : 0;
   ASSIGN_OR_RETURN(const auto server, Server::start(server_config));
   ASSIGN_OR_RETURN(const auto web, WebServer::start(config, *server));
@@ -73,6 +77,7 @@ void add_scheduler(CLI::App& app, Cli& cli) {
                                   "  modelhop-worker --scheduler tcp://127.0.0.1:7077 --store /shared/store");
   option(command, "--listen", options->listen, "Where workers join (default tcp://127.0.0.1:7077)");
   option(command, "--http", options->http, "Where the HTTP API listens (default 127.0.0.1:8080; port 0: any free one)");
+  option(command, "--disk-reserve", options->disk_reserve, kDiskReserveHelp);
   flag(command, "--insecure", options->insecure, "Allow an address beyond loopback, without any keys");
   on_run(command, cli, [&cli, options] { return serve(cli, *options); });
 }

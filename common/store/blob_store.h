@@ -10,6 +10,7 @@
 
 #include "common/base/status.h"
 #include "common/base/time.h"
+#include "common/store/files.h"
 
 namespace modelhop {
 
@@ -38,6 +39,7 @@ class BlobStore {
   virtual Result<std::string> local_path(const std::string& name) = 0;
   virtual Result<BlobEntry> stat(const std::string& name) = 0;
   virtual Result<std::vector<BlobEntry>> list(const std::string& prefix) = 0;  // by name
+  virtual Result<DiskRoom> room() = 0;                                         // of the disk it lies on
   virtual Status remove(const std::string& name) = 0;                          // removing what is not there is ok
 };
 

@@ -163,6 +163,8 @@ class FileBlobStore final : public BlobStore {
     return entries;
   }
 
+  Result<DiskRoom> room() override { return disk_room(root_); }
+
   Status remove(const std::string& name) override {
     RETURN_IF_ERROR(check_name(name));
     const fs::path path = fs::path(root_) / name;

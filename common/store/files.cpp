@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,12 @@ Status write_all(const File& file, std::span<const std::uint8_t> bytes, const st
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
   return {};
+}
+
+Result<DiskRoom> disk_room(const std::string& path) {
+  struct ::statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return file_error(path, "cannot be asked for its free space");
+  return DiskRoom{std::uint64_t{info.f_bavail} * info.f_frsize, std::uint64_t{info.f_blocks} * info.f_frsize};
 }
 
 Result<FileLock> FileLock::take(const std::string& path, const std::string& what) {

@@ -35,6 +35,12 @@ Status make_folders(const std::string& path);
 Status sync_folder(const std::string& path);
 Status write_all(const File& file, std::span<const std::uint8_t> bytes, const std::string& path);
 
+struct DiskRoom {
+  std::uint64_t free_bytes{};  // for us: what is kept for root is not
+  std::uint64_t total_bytes{};
+};
+Result<DiskRoom> disk_room(const std::string& path);
+
 // The lock of a state directory: held for the life of the value and of the process, whatever ends it.
 class FileLock {
  public:

@@ -53,6 +53,12 @@ Json summary(const ViewContext& context, const ExperimentRow& experiment, const 
   return out;
 }
 
+// Why nothing new begins; null while there is room.
+Json disk_full_json(const ViewContext& context) {
+  const std::string& why = context.core.disk_full();
+  return why.empty() ? Json(nullptr) : Json(why);
+}
+
 Json gap_json(const ExperimentProgress& progress) { return progress.gap ? Json(*progress.gap) : Json(nullptr); }
 
 }  // namespace
@@ -82,7 +88,8 @@ Json status_view(const ViewContext& context) {
           {"experiments", experiments},
           {"workers", {{"connected", connected}, {"known", state.workers.size()}}},
           {"slots", {{"busy", busy}, {"idle", connected - busy}}},
-          {"datasets", state.datasets.size()}};
+          {"datasets", state.datasets.size()},
+          {"disk_full", disk_full_json(context)}};
 }
 
 Json experiment_summary(const ViewContext& context, const ExperimentRow& experiment) {
@@ -101,6 +108,7 @@ Json experiment_view(const ViewContext& context, const ExperimentRow& experiment
   out["eta_s"] = progress.eta_s ? Json(*progress.eta_s) : Json(nullptr);
   out["bound_s"] = progress.bound_s;
   out["gap"] = gap_json(progress);
+  out["disk_full"] = experiment.ended() ? Json(nullptr) : disk_full_json(context);
   out["slot_seconds"] = progress.slot_seconds;
   out["faults"] = progress.faults;
   std::uint64_t slots = 0;

@@ -21,7 +21,7 @@ std::string explain(Cause cause) {
     case Cause::kSearch:
       return "the search has no trial to run before another result arrives";
     case Cause::kLimit:
-      return "max_concurrent_trials, or another limit, is reached";
+      return "max_concurrent_trials, the disk reserve or another limit is reached";
     case Cause::kPaused:
       return "what could run is paused or being stopped";
     case Cause::kProfile:
@@ -89,6 +89,9 @@ void say_workers(const ViewContext& context, const ExperimentRow& experiment, Js
   }
   if (connected == 0) {
     out.push_back("No worker is connected: start one with `modelhop-worker --scheduler ADDR`.");
+  }
+  if (!context.core.disk_full().empty()) {
+    out.push_back("No new unit is leased, " + context.core.disk_full() + "; it goes on by itself when there is room.");
   }
   for (const auto& [why, slots] : idle) {
     out.push_back(fmt::format("{} of {} idle: {}.", slots, count(connected, "slot is", "slots are"), why));

@@ -47,6 +47,7 @@ void Core::Impl::advance_accounts(Instant to) {
 Cause Core::Impl::idle_cause(const ExperimentRow& experiment) const {
   const ExperimentIndex& ix = index_of(experiment.id);
   if (wants_yield(experiment)) return Cause::kPaused;
+  if (!disk_full.empty()) return Cause::kLimit;
   if (ix.waiting_count > 0) return Cause::kConflict;
   if (experiment.search_done) return Cause::kTail;
   return ix.live >= unfinished_max(*experiment.spec) ? Cause::kLimit : Cause::kSearch;

@@ -47,7 +47,7 @@ Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
 }
 
 void Core::Impl::assign() {
-  if (draining) return;
+  if (draining || !disk_full.empty()) return;
   for (WorkerRow& row : state.workers) {
     if (!row.present || !slots[row.id.value - 1].heard || index.slots[row.id.value - 1].experiment) continue;
     const Pick picked = pick(row);

@@ -23,6 +23,7 @@ LiveAccounting Core::accounting(ExperimentId experiment, Instant now) const {
 const Totals& Core::totals() const { return impl_->index.totals; }
 LiveCounts Core::counts(Instant now) const { return impl_->live_counts(now); }
 std::vector<Core::SlotStatus> Core::slots(Instant now) const { return impl_->slot_statuses(now); }
+const std::string& Core::disk_full() const { return impl_->disk_full; }
 bool Core::quiet() const {
   return std::none_of(impl_->index.slots.begin(), impl_->index.slots.end(),
                       [](const SlotIndex& slot) { return slot.experiment.value != 0; });
@@ -156,6 +157,11 @@ void Core::Impl::handle(const StateGone& event) {
   if (experiment == nullptr) return;
   const auto& deleting = experiment->deleting;
   if (std::find(deleting.begin(), deleting.end(), event.state) != deleting.end()) emit(StateDeleted{event.state});
+}
+
+void Core::Impl::handle(const DiskSpace& event) {
+  disk_full = event.low ? event.what : "";
+  dirty = true;
 }
 
 void Core::Impl::handle(const DrainAll&) {

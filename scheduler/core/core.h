@@ -72,6 +72,7 @@ class Core {
     Cursor progress;          // last heartbeat's
   };
   std::vector<SlotStatus> slots(Instant now) const;  // by worker; those gone beyond replace_after_ms left out
+  const std::string& disk_full() const;              // why no unit is leased; empty: there is room
   bool quiet() const;                                // no lease is open: after DrainAll the service may stop
   std::string snapshot() const;  // canonical JSON of the durable state: equal states give equal bytes
   std::vector<std::string> check_invariants() const;

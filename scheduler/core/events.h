@@ -41,10 +41,15 @@ struct StateGone {  // a state whose deletion was intended is deleted
   StateRef state;
 };
 
+struct DiskSpace {  // it crossed the reserve: while it is low, no new unit is leased
+  bool low{};
+  std::string what;  // "disk full: ..."
+};
+
 struct DrainAll {};  // the service is about to stop: yield every unit, lease nothing new
 
 using Event = std::variant<Tick, CreateExperiment, ControlExperiment, WorkerHello, Heartbeat, UnitDone, WorkerBye,
-                           WorkerGone, StateGone, DrainAll>;
+                           WorkerGone, StateGone, DiskSpace, DrainAll>;
 
 struct Reply {  // to a client request
   RequestId request;

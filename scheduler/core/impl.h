@@ -50,6 +50,7 @@ struct Core::Impl {
   WallMs wall;
   Actions* out{};
   bool serving{}, draining{};
+  std::string disk_full;          // not empty: no unit is leased until there is room
   bool dirty{};                   // a record or an event may have made work or a slot available
   bool place_dirty{};             // holders, workers or bound profiles changed
   Instant settle_until = kNever;  // placing waits for workers_expected until then
@@ -130,6 +131,7 @@ struct Core::Impl {
   void handle(const WorkerBye& event);
   void handle(const WorkerGone& event);
   void handle(const StateGone& event);
+  void handle(const DiskSpace& event);
   void handle(const DrainAll& event);
 
   // --- workers.cpp ---

@@ -24,7 +24,7 @@ enum class Cause : std::uint8_t {
   kSave,
   kConflict,  // every waiting trial's next partition is elsewhere
   kSearch,    // waits for a decision or an open rung
-  kLimit,     // max_concurrent_trials, priority
+  kLimit,     // max_concurrent_trials, priority, disk reserve
   kPaused,
   kProfile,
   kTail,     // tail: fewer trials left than slots

@@ -81,6 +81,7 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
   of_server.listen = "tcp://127.0.0.1:0";
   of_server.core.workers_expected = config.workers;
   of_server.core.replace_after_ms = kReplaceAfterMs;
+  of_server.disk_reserve = config.disk_reserve;
   of_server.verbosity = config.verbose ? 1 : -1;
   ASSIGN_OR_RETURN(std::unique_ptr<Server> server, Server::start(of_server));
   // Workers of an earlier life died with it.

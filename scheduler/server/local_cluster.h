@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/base/time.h"
 #include "common/spec/spec.h"
+#include "scheduler/server/disk_watch.h"
 #include "scheduler/server/service.h"
 #include "scheduler/server/supervisor_limits.h"
 
@@ -27,6 +28,7 @@ struct ClusterConfig {
   std::uint64_t memory_bytes{};  // for resident partitions, of each worker; 0: the worker's default
   std::string worker_program;    // empty: $MODELHOP_WORKER, else modelhop-worker beside this executable
   bool verbose{};                // the scheduler's log on stderr, too; it always is in STATE/logs
+  DiskReserve disk_reserve;
   SupervisorLimits limits;
 };
 

@@ -51,7 +51,7 @@ Result<std::unique_ptr<Loop>> Loop::open(const LoopConfig& config, BlobStore& st
   ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, open_journal(config.state_dir));
   auto core = std::make_unique<Core>(config.core);
   RETURN_IF_ERROR(read_journal(config.state_dir, [&](const Record& record) { return core->apply(record); }));
-  FenceClaim claim{{}, {}, core->state().boot, core->state().seq, config.accept_lost_tail};
+  FenceClaim claim{{}, {}, core->state().boot, core->state().seq, config.core.accept_lost_tail};
   ASSIGN_OR_RETURN(claim.owner, fence_identity(config.state_dir, journal->cluster()));
   // Looked at first, since who already serves this store most likely has the port too.
   RETURN_IF_ERROR(may_claim_fence(store, claim));

@@ -34,7 +34,6 @@ struct LoopConfig {
   std::string state_dir, listen;
   CoreConfig core;
   std::function<void(std::uint64_t seq)> on_durable;  // after each commit, on the journal's thread
-  bool accept_lost_tail{};                            // scheduler/server/fence.h
   std::int64_t fence_renew_ns{kFenceRenewNs};
   std::function<void(const Status&)> on_fenced;  // another scheduler has the store: this process must end; any thread
 };

@@ -68,7 +68,6 @@ Status Server::open() {
   of_loop.listen = config_.listen;
   of_loop.core = config_.core;
   of_loop.on_durable = [this](std::uint64_t seq) { on_durable(seq); };
-  of_loop.accept_lost_tail = config_.accept_lost_tail;
   of_loop.fence_renew_ns = config_.fence_renew_ns;
   of_loop.on_fenced = [this](const Status& status) {
     log_->error("{}", status.message());
@@ -77,8 +76,26 @@ Status Server::open() {
   };
   ASSIGN_OR_RETURN(loop_, Loop::open(of_loop, *store_, *side_, *log_));
   ASSIGN_OR_RETURN(reader_, open_journal_reader(config_.state_dir));
+  watch_disks();
   thread_ = std::thread([this] { loop_->run(); });
   return {};
+}
+
+void Server::watch_disks() {
+  std::vector<DiskWatch::Place> places = {
+      {"state directory " + config_.state_dir, [this] { return disk_room(config_.state_dir); }},
+      {"store " + store_uri_, [this] { return store_->room(); }}};
+  for (DiskWatch::Place& place : places) {
+    if (config_.disk_room) place.room = config_.disk_room;
+  }
+  disks_ = std::make_unique<DiskWatch>(std::move(places), config_.disk_reserve, config_.disk_watch_ns,
+                                       [this](const DiskSpace& space) {
+                                         if (space.low)
+                                           log_->warn("{}; no new unit begins until there is room", space.what);
+                                         if (!space.low)
+                                           log_->warn("there is room on the disk again; units begin again");
+                                         loop_->post([space](Loop& loop) { loop.step_on_loop(space); });
+                                       });
 }
 
 Server::~Server() { stop(); }
@@ -194,6 +211,7 @@ bool Server::wait_quiet(std::uint32_t timeout_ms) {
 void Server::warn(const std::string& line) { log_->warn("{}", line); }
 
 void Server::stop() {
+  if (disks_) disks_->end();
   if (thread_.joinable()) {
     loop_->end();
     thread_.join();

@@ -13,6 +13,7 @@
 
 #include "common/store/blob_store.h"
 #include "scheduler/core/core.h"
+#include "scheduler/server/disk_watch.h"
 #include "scheduler/server/fence.h"
 #include "scheduler/server/log_file.h"
 #include "scheduler/server/service.h"
@@ -38,8 +39,10 @@ struct ServerConfig {
   int verbosity{};  // stderr: 0 warnings, 1 info, 2 debug; the log file: info, or debug at 2
   std::size_t log_bytes_max{kLogBytesMax};
   std::uint64_t content_bytes_max{kContentBytesMax};
-  bool accept_lost_tail{};  // of the journal; else it is refused. scheduler/server/fence.h
   std::int64_t fence_renew_ns{kFenceRenewNs};
+  DiskReserve disk_reserve;
+  std::int64_t disk_watch_ns{kDiskWatchNs};
+  std::function<Result<DiskRoom>()> disk_room;  // of both places; empty: asked of the system
   // Another scheduler has taken the store over. Empty: a line on stderr, and the process ends with exit 5.
   std::function<void(const Status&)> on_fenced;
 };
@@ -79,6 +82,7 @@ class Server final : public Service {
   // Runs `read` on the loop and waits. False: the loop has ended.
   bool on_loop(std::function<void(Loop&)> read);
   void on_durable(std::uint64_t seq);
+  void watch_disks();
 
   const ServerConfig config_;
   std::string store_uri_;
@@ -87,6 +91,7 @@ class Server final : public Service {
   std::unique_ptr<TaskThread> side_;
   std::unique_ptr<Loop> loop_;
   std::thread thread_;
+  std::unique_ptr<DiskWatch> disks_;
   std::atomic<std::size_t> waiting_{0};  // requests
 
   std::mutex reader_mutex_;

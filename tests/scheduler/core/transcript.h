@@ -84,6 +84,8 @@ class Transcript {
       for (const StateRef& state : gone) step(StateGone{state});
     } else if (verb == "advance") {
       advance(std::stoll(who) * kSecond);
+    } else if (verb == "disk") {
+      step(DiskSpace{who == "low", "disk full: the state directory has no room"});
     } else if (verb == "drain") {
       step(DrainAll{});
     } else if (verb == "restart") {
