@@ -32,8 +32,8 @@ class BlobStore {
   // All or nothing, durable on return. `pieces` are written one after another.
   virtual Result<Put> create(const std::string& name, std::span<const std::span<const std::uint8_t>> pieces) = 0;
   // The same over what the name has now, if anything: readers see all of the old bytes or all of the new. Of two at
-  // once, one wins. Only for the fence, which says how far its owner came.
-  virtual Status replace(const std::string& name, std::span<const std::uint8_t> bytes) = 0;
+  // once, one wins. For the fence, which says how far its owner came, and for what the disk has spoiled.
+  virtual Status replace(const std::string& name, std::span<const std::span<const std::uint8_t>> pieces) = 0;
   virtual Result<std::vector<std::uint8_t>> read(const std::string& name, std::uint64_t bytes_max) = 0;
   // The blob as a local file, where the store has one (a shared file system): for mmap, pread, copy.
   virtual Result<std::string> local_path(const std::string& name) = 0;

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "common/store/blob_store.h"
+#include "common/store/file_system.h"
 #include "common/store/files.h"
 
 namespace modelhop {
@@ -41,18 +42,12 @@ Status check_name(const std::string& name) {
   return {};
 }
 
-// Moves a file to a name that nothing has yet. EEXIST: something has it.
 int rename_exclusive(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return errno;
-  // A file system without it (NFS): a link is exclusive everywhere.
-  if (::link(from.c_str(), to.c_str()) != 0) return errno;
-  ::unlink(from.c_str());
-  return 0;
+  return file_system().rename_exclusive(from, to) == 0 ? 0 : errno;
 }
 
 int rename_over(const std::string& from, const std::string& to) {
-  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+  return file_system().rename(from, to) == 0 ? 0 : errno;
 }
 
 using Rename = int (*)(const std::string& from, const std::string& to);  // an errno
@@ -67,11 +62,11 @@ class FileBlobStore final : public BlobStore {
     remove_stale_temps();
     const std::string probe = temp_path();
     for (const bool first : {true, false}) {
-      const File file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      const File file(file_system().open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC));
       const bool opened = file.get() >= 0;
       const int error = errno;
       if (opened && first) continue;
-      ::unlink(probe.c_str());
+      file_system().unlink(probe);
       errno = error;
       if (first) return file_error(root_, "cannot be written");
       if (opened)
@@ -84,15 +79,15 @@ class FileBlobStore final : public BlobStore {
     RETURN_IF_ERROR(check_name(name));
     const std::string temp = temp_path();
     Result<Put> put = write_and_name(temp, root_ + "/" + name, pieces, rename_exclusive);
-    if (!put.ok() || *put == Put::kExists) ::unlink(temp.c_str());
+    if (!put.ok() || *put == Put::kExists) file_system().unlink(temp);
     return put;
   }
 
-  Status replace(const std::string& name, std::span<const std::uint8_t> bytes) override {
+  Status replace(const std::string& name, std::span<const std::span<const std::uint8_t>> pieces) override {
     RETURN_IF_ERROR(check_name(name));
     const std::string temp = temp_path();
-    const Result<Put> put = write_and_name(temp, root_ + "/" + name, {&bytes, 1}, rename_over);
-    if (!put.ok()) ::unlink(temp.c_str());
+    const Result<Put> put = write_and_name(temp, root_ + "/" + name, pieces, rename_over);
+    if (!put.ok()) file_system().unlink(temp);
     return put.status();
   }
 
@@ -103,7 +98,7 @@ class FileBlobStore final : public BlobStore {
                      std::to_string(bytes_max));
     }
     const std::string path = root_ + "/" + name;
-    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const File file(file_system().open(path, O_RDONLY | O_CLOEXEC));
     if (file.get() < 0) return file_error(path, "cannot be opened");
     std::vector<std::uint8_t> bytes(entry.size_bytes);
     std::size_t at = 0;
@@ -168,13 +163,13 @@ class FileBlobStore final : public BlobStore {
   Status remove(const std::string& name) override {
     RETURN_IF_ERROR(check_name(name));
     const fs::path path = fs::path(root_) / name;
-    if (::unlink(path.c_str()) != 0) {
+    if (file_system().unlink(path.string()) != 0) {
       if (errno == ENOENT || errno == ENOTDIR) return {};
       return file_error(path.string(), "cannot be removed");
     }
     fs::path folder = path.parent_path();
     RETURN_IF_ERROR(sync_folder(folder.string()));
-    while (folder != fs::path(root_) && ::rmdir(folder.c_str()) == 0) folder = folder.parent_path();
+    while (folder != fs::path(root_) && file_system().rmdir(folder.string()) == 0) folder = folder.parent_path();
     return {};
   }
 
@@ -189,14 +184,16 @@ class FileBlobStore final : public BlobStore {
   Result<Put> write_and_name(const std::string& temp, const std::string& path,
                              std::span<const std::span<const std::uint8_t>> pieces, Rename rename) {
     {
-      const File file(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      const File file(file_system().open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC));
       if (file.get() < 0) return Status(Code::kEnvironment, file_error(temp, "cannot be created").message());
       for (const auto piece : pieces) {
         if (Status status = write_all(file, piece, temp); !status.ok()) {
           return Status(Code::kEnvironment, path + ": cannot be stored: " + status.message());
         }
       }
-      if (::fsync(file.get()) != 0) return file_error(path, "cannot be stored: fsync of its temporary file failed");
+      if (file_system().fsync(file.get()) != 0) {
+        return Status(Code::kEnvironment, file_error(path, "cannot be stored: its fsync failed").message());
+      }
     }
     const std::string folder = fs::path(path).parent_path().string();
     int error = ENOENT;
@@ -209,7 +206,7 @@ class FileBlobStore final : public BlobStore {
     errno = error;
     if (error != 0 && error != EEXIST) return Status(Code::kEnvironment, file_error(path, "cannot be named").message());
     // Also where it exists: its writer may have died between naming it and this.
-    RETURN_IF_ERROR(sync_folder(folder));
+    if (Status status = sync_folder(folder); !status.ok()) return Status(Code::kEnvironment, status.message());
     return error == 0 ? Put::kCreated : Put::kExists;
   }
 
@@ -218,7 +215,7 @@ class FileBlobStore final : public BlobStore {
     for (const auto& entry : fs::directory_iterator(root_ + "/tmp", error)) {
       struct ::stat info {};
       if (::stat(entry.path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
-      if (wall_now().value - info.st_mtim.tv_sec * 1000 > kStaleTempMs) ::unlink(entry.path().c_str());
+      if (wall_now().value - info.st_mtim.tv_sec * 1000 > kStaleTempMs) file_system().unlink(entry.path().string());
     }
   }
 

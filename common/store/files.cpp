@@ -13,13 +13,15 @@
 #include <filesystem>
 #include <thread>
 
+#include "common/store/file_system.h"
+
 namespace modelhop {
 namespace {
 constexpr int kLookersMax = 10;  // times 5 ms
 }  // namespace
 
 File::~File() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  if (descriptor_ >= 0) file_system().close(descriptor_);
 }
 
 Status file_error(const std::string& path, const std::string& what) {
@@ -34,9 +36,10 @@ Status make_folders(const std::string& path) {
   for (const fs::path& part : fs::path(path).lexically_normal()) {
     const fs::path parent = whole.empty() ? "." : whole;
     whole /= part;
-    if (::mkdir(whole.c_str(), 0777) == 0) {
+    if (file_system().mkdir(whole.string()) == 0) {
       RETURN_IF_ERROR(sync_folder(parent.string()));
-    } else if (errno != EEXIST && !fs::is_directory(whole, error)) {
+    } else if (const int why = errno; why != EEXIST && !fs::is_directory(whole, error)) {
+      errno = why;
       return file_error(whole.string(), "cannot be created");
     }
   }
@@ -46,17 +49,17 @@ Status make_folders(const std::string& path) {
 }
 
 Status sync_folder(const std::string& path) {
-  const File folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const File folder(file_system().open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) return file_error(path, "cannot be opened");
   // EINVAL: this file system keeps folders durable by itself.
-  if (::fsync(folder.get()) != 0 && errno != EINVAL) return file_error(path, "cannot be synced");
+  if (file_system().fsync(folder.get()) != 0 && errno != EINVAL) return file_error(path, "cannot be synced");
   return {};
 }
 
 Status write_all(const File& file, std::span<const std::uint8_t> bytes, const std::string& path) {
   constexpr std::size_t kChunk = std::size_t{1} << 30;  // Linux writes at most 2 GiB a call
   while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), std::min(bytes.size(), kChunk));
+    const ssize_t written = file_system().write(file.get(), bytes.data(), std::min(bytes.size(), kChunk));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return file_error(path, "cannot be written");
     bytes = bytes.subspan(static_cast<std::size_t>(written));

@@ -48,6 +48,11 @@ std::span<const std::uint8_t> bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
+Status replace_text(BlobStore& store, const std::string& name, const std::string& text) {
+  const std::span<const std::uint8_t> piece = bytes_of(text);
+  return store.replace(name, {&piece, 1});
+}
+
 // The numbers that are taken, the newest first.
 Result<std::vector<std::uint64_t>> fence_numbers(BlobStore& store) {
   ASSIGN_OR_RETURN(const std::vector<BlobEntry> entries, store.list(std::string(kFenceFolder)));
@@ -78,8 +83,7 @@ Result<std::int64_t> fence_age_ms(BlobStore& store, std::uint64_t boot) {
   static std::atomic<unsigned> probes{0};
   const std::string probe = std::string(kFenceFolder) + "probe-" + host_name_here() + "-" + std::to_string(::getpid()) +
                             "-" + std::to_string(++probes);
-  const std::string text = "the time\n";
-  RETURN_IF_ERROR(store.replace(probe, bytes_of(text)));
+  RETURN_IF_ERROR(replace_text(store, probe, "the time\n"));
   const Result<BlobEntry> now = store.stat(probe), then = store.stat(fence_name(boot));
   RETURN_IF_ERROR(store.remove(probe));
   RETURN_IF_ERROR(now.status());
@@ -181,7 +185,7 @@ Status put_fence(BlobStore& store, Fence& own, std::uint64_t seq, bool released)
   renewed.seq = std::max(own.seq, seq);
   renewed.released = released;
   renewed.renewed = to_iso8601(wall_now());
-  RETURN_IF_ERROR(store.replace(fence_name(own.boot), bytes_of(to_json(renewed))));
+  RETURN_IF_ERROR(replace_text(store, fence_name(own.boot), to_json(renewed)));
   own = renewed;
   return {};
 }

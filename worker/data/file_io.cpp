@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "common/base/hash.h"
+#include "common/store/file_system.h"
 
 namespace modelhop {
 namespace {
@@ -34,7 +35,8 @@ Status write_at(const File& file, const std::string& path, std::uint64_t offset,
   std::size_t done = 0;
   while (done < bytes.size()) {
     const std::size_t piece = std::min<std::size_t>(bytes.size() - done, 64 * kPieceBytes);
-    const ssize_t count = ::pwrite(file.get(), bytes.data() + done, piece, static_cast<off_t>(offset + done));
+    const ssize_t count =
+        file_system().pwrite(file.get(), bytes.data() + done, piece, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return system_error("cannot write '" + path + "' at byte " + std::to_string(offset + done), errno);
     done += static_cast<std::size_t>(count);
@@ -49,7 +51,7 @@ class Unfinished {
   Unfinished(const Unfinished&) = delete;
   Unfinished& operator=(const Unfinished&) = delete;
   ~Unfinished() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    if (!path_.empty()) file_system().unlink(path_);
   }
   void finished() { path_.clear(); }
 
@@ -84,7 +86,7 @@ Status system_error(const std::string& what, int error) {
 }
 
 Result<File> open_to_read(const std::string& path) {
-  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  File file(file_system().open(path, O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return system_error("cannot open '" + path + "'", errno);
   return file;
 }
@@ -122,11 +124,11 @@ Result<FileDigest> digest_file(const std::string& path) {
 }
 
 Status write_durably(const std::string& path, std::span<const std::uint8_t> bytes) {
-  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  const File file(file_system().open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC));
   if (file.get() < 0) return system_error("cannot create '" + path + "'", errno);
   Unfinished unfinished(path);
   RETURN_IF_ERROR(write_at(file, path, 0, bytes));
-  if (::fsync(file.get()) != 0) return system_error("cannot sync '" + path + "'", errno);
+  if (file_system().fsync(file.get()) != 0) return system_error("cannot sync '" + path + "'", errno);
   unfinished.finished();
   return {};
 }
@@ -139,7 +141,7 @@ Status copy_checked(const std::string& from, const std::string& to, const FileDi
                    std::to_string(expected.size_bytes));
   }
   const std::string temp = to + kPartSuffix;
-  const File copy(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  const File copy(file_system().open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC));
   if (copy.get() < 0) return system_error("cannot create '" + temp + "'", errno);
   Unfinished unfinished(temp);
   ASSIGN_OR_RETURN(const FileDigest digest,
@@ -150,7 +152,7 @@ Status copy_checked(const std::string& from, const std::string& to, const FileDi
     return corrupt("'" + from + "' has the hash " + to_string(digest.hash) + ", its manifest says " +
                    to_string(expected.hash));
   }
-  if (std::rename(temp.c_str(), to.c_str()) != 0) return system_error("cannot rename '" + temp + "'", errno);
+  if (file_system().rename(temp, to) != 0) return system_error("cannot rename '" + temp + "'", errno);
   unfinished.finished();
   return {};
 }

@@ -46,13 +46,12 @@ Result<StateRef> Hop::publish(StateRef named, const StateArena& state, StateNami
   const std::array<std::span<const std::uint8_t>, 2> pieces = {header, state.bytes()};
   named.size_bytes = header.size() + state.bytes().size();
   const std::string name = state_blob_name(named, naming);
-  ASSIGN_OR_RETURN(Put put, store_.create(name, pieces));
+  ASSIGN_OR_RETURN(const Put put, store_.create(name, pieces));
   if (put == Put::kCreated) return named;
   // Made before, by an attempt that was not counted: the same bytes, unless the disk spoiled them since.
   const Result<std::vector<std::uint8_t>> there = store_.read(name, named.size_bytes);
   if (there.ok() && equal(*there, pieces)) return named;
-  RETURN_IF_ERROR(store_.remove(name));
-  ASSIGN_OR_RETURN(put, store_.create(name, pieces));
+  RETURN_IF_ERROR(store_.replace(name, pieces));
   return named;
 }
 
