@@ -5,6 +5,7 @@
 #include "cli/backend.h"
 #include "common/base/version.h"
 #include "common/store/journal.h"
+#include "scheduler/server/recovery.h"
 
 namespace modelhop::cli {
 namespace {
@@ -12,10 +13,12 @@ namespace {
 class StateDirBackend final : public Backend {
  public:
   explicit StateDirBackend(std::string state_dir)
-      : state_dir_(std::move(state_dir)), served_(journal_held(state_dir_)), core_(CoreConfig{}) {}
+      : state_dir_(std::move(state_dir)), served_(journal_held(state_dir_)) {}
 
   Status read() {
-    return read_journal(state_dir_, [this](const Record& record) { return core_.apply(record); });
+    ASSIGN_OR_RETURN(Recovery recovery, recover(state_dir_, CoreConfig{}));
+    core_ = std::move(recovery.core);
+    return {};
   }
 
   Result<ApiResponse> ask(const ApiRequest& request) override {
@@ -24,7 +27,7 @@ class StateDirBackend final : public Backend {
                       " is read-only here: start `modelhop scheduler` on it and use --server to change anything");
     }
     const ApiContext context{monotonic_now(), wall_now(), false, kModelhopVersion, served_};
-    return answer(core_, context, request);
+    return answer(*core_, context, request);
   }
 
   Result<std::vector<RecordLine>> follow(ExperimentId, std::uint64_t, std::uint32_t) override {
@@ -37,7 +40,7 @@ class StateDirBackend final : public Backend {
  private:
   const std::string state_dir_;
   const bool served_;
-  Core core_;
+  std::unique_ptr<Core> core_;
 };
 
 class ServiceBackend final : public Backend {

@@ -17,13 +17,6 @@
 namespace modelhop {
 namespace {
 
-constexpr const char* kTables =
-    "CREATE TABLE IF NOT EXISTS records (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, "
-    "version INTEGER NOT NULL, experiment INTEGER NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS records_of_experiment ON records (experiment, seq);";
-constexpr const char* kInsert =
-    "INSERT INTO records (seq, at, type, version, experiment, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)";
-
 [[noreturn]] void end_process(const std::string& path, const Status& status) {
   std::fprintf(
       stderr,
@@ -33,20 +26,36 @@ constexpr const char* kInsert =
   std::_Exit(1);
 }
 
+Result<JournalEnd> last_row(Database& database, const std::string& path, const JournalEnd& base) {
+  ASSIGN_OR_RETURN(Statement newest, database.prepare("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1"));
+  ASSIGN_OR_RETURN(const bool row, newest.step());
+  if (!row || newest.integer(0) <= base.seq) return base;
+  JournalEnd end{newest.integer(0), {}};
+  const auto hash = newest.blob(1);
+  if (hash.size() != end.check.bytes.size()) {
+    return corrupt(path + ": record " + std::to_string(end.seq) + " has no hash");
+  }
+  std::copy(hash.begin(), hash.end(), end.check.bytes.begin());
+  return end;
+}
+
 std::string lock_path(const std::string& state_dir) { return state_dir + "/lock"; }
 
 class SqliteJournal final : public Journal {
  public:
-  SqliteJournal(FileLock lock, Database database, std::string path, ClusterId cluster, std::uint64_t last,
-                ContentHash check, std::size_t queue_max)
+  SqliteJournal(FileLock lock, Database database, std::string path, ClusterId cluster, Witness witness,
+                const JournalEnd& end, const JournalEnd& base, std::size_t queue_max)
       : lock_(std::move(lock)),
         database_(std::move(database)),
         path_(std::move(path)),
         cluster_(cluster),
         queue_max_(queue_max),
-        check_(check),
-        appended_(last),
-        durable_(last),
+        witness_(std::move(witness)),
+        end_(end),
+        base_(base),
+        appended_(end.seq),
+        leave_(base),
+        durable_(end.seq),
         thread_([this] { write_on_thread(); }) {}
 
   ~SqliteJournal() override {
@@ -86,6 +95,14 @@ class SqliteJournal final : public Journal {
     return commit_times_;
   }
 
+  void leave_until(const JournalEnd& end) override {
+    {
+      std::lock_guard guard(mutex_);
+      leave_ = end;
+    }
+    changed_.notify_all();
+  }
+
   void flush() override {
     std::unique_lock guard(mutex_);
     changed_.wait(guard, [&] { return durable_seq() == appended_; });
@@ -98,8 +115,14 @@ class SqliteJournal final : public Journal {
       std::function<void(std::uint64_t)> callback;
       {
         std::unique_lock guard(mutex_);
-        changed_.wait(guard, [&] { return stop_ || !queue_.empty(); });
-        if (queue_.empty()) return;
+        changed_.wait(guard, [&] { return stop_ || !queue_.empty() || leave_.seq > base_.seq; });
+        if (queue_.empty() && stop_) return;
+        if (queue_.empty()) {
+          const JournalEnd until = leave_;
+          guard.unlock();
+          if (Status status = leave_some(until); !status.ok()) end_process(path_, status);
+          continue;
+        }
         while (!queue_.empty() && group.size() < kJournalGroupMax) {
           std::move(queue_.front().begin(), queue_.front().end(), std::back_inserter(group));
           queue_.pop_front();
@@ -109,6 +132,7 @@ class SqliteJournal final : public Journal {
       }
       const Instant before = monotonic_now();
       if (Status status = commit(group); !status.ok()) end_process(path_, status);
+      if (Status status = witness_.write(end_); !status.ok()) end_process(path_, status);
       const Instant after = monotonic_now();
       {
         std::lock_guard guard(mutex_);
@@ -122,19 +146,19 @@ class SqliteJournal final : public Journal {
 
   Status commit(const std::vector<Record>& group) {
     RETURN_IF_ERROR(database_.run("BEGIN IMMEDIATE"));
-    ASSIGN_OR_RETURN(Statement insert, database_.prepare(kInsert));
+    ASSIGN_OR_RETURN(Statement insert, database_.prepare(kInsertRecord));
     for (const Record& record : group) {
       const std::string body = to_json(record.body);
       const std::string_view type = type_name(record.body);
       const std::uint16_t version = type_version(record.body);
-      check_ = journal_check(check_, record.seq, record.at, type, version, body);
+      end_ = {record.seq, journal_check(end_.check, record.seq, record.at, type, version, body)};
       insert.bind(1, record.seq);
       insert.bind(2, static_cast<std::uint64_t>(record.at.value));
       insert.bind(3, type);
       insert.bind(4, std::uint64_t{version});
       insert.bind(5, experiment_of(record.body).value);
       insert.bind(6, body);
-      insert.bind(7, check_.bytes);
+      insert.bind(7, end_.check.bytes);
       ASSIGN_OR_RETURN(const bool row, insert.step());
       if (row) return environment("SQLite answered an insertion with a row");
       insert.reset();
@@ -142,17 +166,41 @@ class SqliteJournal final : public Journal {
     return database_.run("COMMIT");
   }
 
+  // What leaves and where it ends is one transaction, so no row is gone that the archive was not said to have.
+  Status leave_some(const JournalEnd& until) {
+    JournalEnd base = until;
+    RETURN_IF_ERROR(database_.run("BEGIN IMMEDIATE"));
+    if (until.seq - base_.seq > kRecordsLeaveMax) {
+      base.seq = base_.seq + kRecordsLeaveMax;
+      ASSIGN_OR_RETURN(Statement row, database_.prepare("SELECT hash FROM records WHERE seq = ?"));
+      row.bind(1, base.seq);
+      ASSIGN_OR_RETURN(const bool there, row.step());
+      const auto hash = there ? row.blob(0) : std::span<const std::uint8_t>();
+      if (hash.size() != base.check.bytes.size()) return corrupt("record " + std::to_string(base.seq) + " is missing");
+      std::copy(hash.begin(), hash.end(), base.check.bytes.begin());
+    }
+    RETURN_IF_ERROR(database_.run("DELETE FROM records WHERE seq <= " + std::to_string(base.seq)));
+    RETURN_IF_ERROR(write_base(database_, base));
+    RETURN_IF_ERROR(database_.run("COMMIT"));
+    std::lock_guard guard(mutex_);
+    base_ = base;
+    return {};
+  }
+
   const FileLock lock_;
   Database database_;  // the thread's, after construction
   const std::string path_;
   const ClusterId cluster_;
   const std::size_t queue_max_;
-  ContentHash check_;         // of the last record; the thread's
+  Witness witness_;           // the thread's
+  JournalEnd end_;            // the last record; the thread's
   mutable std::mutex mutex_;  // guards what follows
+  JournalEnd base_;           // what has left; changed by the thread alone
   std::condition_variable changed_;
   std::deque<std::vector<Record>> queue_;
   std::size_t waiting_ = 0;  // records in the queue
   std::uint64_t appended_;
+  JournalEnd leave_;  // what may leave
   bool stop_ = false;
   std::function<void(std::uint64_t)> callback_;
   Histogram commit_times_;
@@ -164,38 +212,56 @@ class SqliteJournal final : public Journal {
 
 bool journal_held(const std::string& state_dir) { return FileLock::held(lock_path(state_dir)); }
 
-Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std::size_t queue_max) {
-  RETURN_IF_ERROR(make_folders(state_dir));
-  ASSIGN_OR_RETURN(FileLock lock, FileLock::take(lock_path(state_dir), "state directory " + state_dir));
+bool journal_begun(const std::string& state_dir) {
   const std::string path = journal_path(state_dir);
   std::error_code error;
-  const bool fresh = !std::filesystem::exists(path, error) || std::filesystem::file_size(path, error) == 0;
+  if (!std::filesystem::exists(path, error) || std::filesystem::file_size(path, error) == 0) return false;
+  Result<Database> database = Database::open(path, Database::Mode::kRead);
+  if (!database.ok()) return true;  // whatever it is
+  const Result<std::uint64_t> application = database->number("PRAGMA application_id");
+  const Result<std::uint64_t> tables = database->number("SELECT count(*) FROM sqlite_master");
+  return !application.ok() || !tables.ok() || *application != 0 || *tables != 0;
+}
+
+Result<FileLock> lock_state_dir(const std::string& state_dir) {
+  RETURN_IF_ERROR(make_folders(state_dir));
+  return FileLock::take(lock_path(state_dir), "state directory " + state_dir);
+}
+
+Result<std::unique_ptr<Journal>> open_journal(FileLock lock, const std::string& state_dir,
+                                              const JournalOptions& options) {
+  const std::string path = journal_path(state_dir);
+  const bool fresh = !journal_begun(state_dir);
   ASSIGN_OR_RETURN(Database database, Database::open(path, Database::Mode::kCreate));
   // A file that is not ours must not be changed, so look before anything is written.
   if (!fresh) RETURN_IF_ERROR(verify_journal_header(database, path));
   RETURN_IF_ERROR(database.run("PRAGMA journal_mode=WAL"));
   RETURN_IF_ERROR(database.run("PRAGMA synchronous=FULL"));
   RETURN_IF_ERROR(database.run("BEGIN IMMEDIATE"));
-  RETURN_IF_ERROR(database.run("PRAGMA application_id=" + std::to_string(kJournalApplicationId)));
-  RETURN_IF_ERROR(database.run("PRAGMA user_version=" + std::to_string(kJournalVersion)));
-  RETURN_IF_ERROR(database.run(kTables));
+  RETURN_IF_ERROR(create_journal_tables(database));
   ASSIGN_OR_RETURN(const ClusterId cluster, ensure_cluster(database, path));
-  RETURN_IF_ERROR(database.run("COMMIT"));
-  RETURN_IF_ERROR(sync_folder(state_dir));
-  std::uint64_t last = 0;
-  ContentHash check;
-  {
-    ASSIGN_OR_RETURN(Statement newest, database.prepare("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1"));
-    ASSIGN_OR_RETURN(const bool row, newest.step());
-    if (row) {
-      last = newest.integer(0);
-      const auto hash = newest.blob(1);
-      if (hash.size() != check.bytes.size()) return corrupt(path + ": record " + std::to_string(last) + " has no hash");
-      std::copy(hash.begin(), hash.end(), check.bytes.begin());
+  ASSIGN_OR_RETURN(JournalEnd base, read_base(database, path));
+  ASSIGN_OR_RETURN(JournalEnd end, last_row(database, path, base));
+  if (options.end && *options.end != end) {
+    if (end.seq >= options.end->seq) {
+      return corrupt(path + ": ends at record " + std::to_string(end.seq) + ", and was read up to record " +
+                     std::to_string(options.end->seq));
     }
+    RETURN_IF_ERROR(database.run("DELETE FROM records"));  // the archive has them, and what came after them
+    base = end = *options.end;
+    RETURN_IF_ERROR(write_base(database, base));
   }
-  return std::unique_ptr<Journal>(
-      std::make_unique<SqliteJournal>(std::move(lock), std::move(database), path, cluster, last, check, queue_max));
+  RETURN_IF_ERROR(database.run("COMMIT"));
+  ASSIGN_OR_RETURN(Witness witness, Witness::open(state_dir));
+  RETURN_IF_ERROR(witness.write(end));
+  RETURN_IF_ERROR(sync_folder(state_dir));
+  return std::unique_ptr<Journal>(std::make_unique<SqliteJournal>(std::move(lock), std::move(database), path, cluster,
+                                                                  std::move(witness), end, base, options.queue_max));
+}
+
+Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std::size_t queue_max) {
+  ASSIGN_OR_RETURN(FileLock lock, lock_state_dir(state_dir));
+  return open_journal(std::move(lock), state_dir, {queue_max, std::nullopt});
 }
 
 }  // namespace modelhop

@@ -1,6 +1,4 @@
-#include <filesystem>
-#include <limits>
-
+#include "common/store/archive.h"
 #include "common/store/journal.h"
 #include "common/store/journal_format.h"
 
@@ -8,117 +6,118 @@ namespace modelhop {
 namespace {
 
 // A line made of what the row holds; equal to to_json(Record).
-std::string line_of(std::uint64_t seq, WallMs at, ExperimentId experiment, std::string_view type, std::uint64_t version,
-                    std::string_view body) {
-  std::string json = "{\"at\":\"" + to_iso8601(at) + "\",\"body\":";
-  json += body;
+std::string line_of(const JournalSequence::Row& row) {
+  const ExperimentId experiment{row.experiment};
+  std::string json = "{\"at\":\"" + to_iso8601({static_cast<std::int64_t>(row.at)}) + "\",\"body\":";
+  json += row.body;
   json += ",\"experiment\":" + (experiment ? "\"" + to_string(experiment) + "\"" : std::string("null"));
-  json += ",\"seq\":" + std::to_string(seq) + ",\"type\":\"";
-  json += type;
-  return json + "\",\"version\":" + std::to_string(version) + "}";
+  json += ",\"seq\":" + std::to_string(row.seq) + ",\"type\":\"";
+  json += row.type;
+  return json + "\",\"version\":" + std::to_string(row.version) + "}";
 }
 
 class SqliteJournalReader final : public JournalReader {
  public:
-  explicit SqliteJournalReader(Database database) : database_(std::move(database)) {}
+  explicit SqliteJournalReader(JournalSequence sequence) : sequence_(std::move(sequence)) {}
 
   Result<std::vector<JournalLine>> lines(std::uint64_t after, ExperimentId experiment, std::size_t limit) override {
-    constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
-    ASSIGN_OR_RETURN(
-        Statement rows,
-        database_.prepare(std::string("SELECT seq, at, experiment, type, version, body FROM records WHERE seq > ?") +
-                          (experiment ? " AND experiment = ?" : "") + " ORDER BY seq LIMIT ?"));
-    int parameter = 1;
-    rows.bind(parameter++, std::min(after, kLargest));
-    if (experiment) rows.bind(parameter++, std::min(experiment.value, kLargest));
-    rows.bind(parameter, std::min<std::uint64_t>(limit, kLargest));
     std::vector<JournalLine> lines;
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool row, rows.step());
-      if (!row) return lines;
-      JournalLine line{rows.integer(0), {rows.integer(2)}, std::string(rows.text(3)), {}};
-      line.json = line_of(line.seq, {static_cast<std::int64_t>(rows.integer(1))}, line.experiment, line.type,
-                          rows.integer(4), rows.text(5));
-      lines.push_back(std::move(line));
-    }
+    if (limit == 0) return lines;
+    RETURN_IF_ERROR(in_one_moment([&] {
+      return sequence_.walk(after, experiment, [&](const JournalSequence::Row& row) -> Result<bool> {
+        lines.push_back({row.seq, {row.experiment}, std::string(row.type), line_of(row)});
+        return lines.size() < limit;
+      });
+    }));
+    return lines;
+  }
+
+  Result<std::uint64_t> gone_before(std::uint64_t after, ExperimentId experiment) override {
+    std::uint64_t gone = 0;
+    RETURN_IF_ERROR(in_one_moment([&]() -> Status {
+      const std::uint64_t first = sequence_.first();
+      if (after + 1 >= first) return {};
+      gone = first;
+      if (!experiment) return {};
+      return sequence_.walk(0, experiment, [&](const JournalSequence::Row& row) -> Result<bool> {
+        if (row.type == "experiment_created") gone = 0;  // it began later: nothing of it is gone
+        return false;
+      });
+    }));
+    return gone;
   }
 
  private:
-  Database database_;
+  template <class Body>
+  Status in_one_moment(Body body) {
+    RETURN_IF_ERROR(sequence_.begin());
+    const Status status = body();
+    sequence_.end();
+    return status;
+  }
+  JournalSequence sequence_;
 };
 
-Result<Database> open_for_reading(const std::string& state_dir) {
-  const std::string path = journal_path(state_dir);
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    return not_found(state_dir + ": holds no journal.db; is it a scheduler's --state-dir?");
+Status read_rows(JournalSequence& sequence, JournalEnd& end, const std::function<Status(const Record&)>& sink) {
+  if (end.seq > 0) {
+    ASSIGN_OR_RETURN(const auto stored, sequence.check_of(end.seq));
+    if (!stored) {
+      ASSIGN_OR_RETURN(const JournalEnd last, sequence.last());
+      return corrupt("record " + std::to_string(end.seq) + " is missing; the last is " + std::to_string(last.seq));
+    }
+    if (*stored != end.check) return corrupt("record " + std::to_string(end.seq) + " is another one");
   }
-  ASSIGN_OR_RETURN(Database database, Database::open(path, Database::Mode::kRead));
-  RETURN_IF_ERROR(verify_journal_header(database, path));
-  return database;
+  return sequence.walk(end.seq, {}, [&](const JournalSequence::Row& row) -> Result<bool> {
+    const WallMs at{static_cast<std::int64_t>(row.at)};
+    JournalEnd next = end;
+    RETURN_IF_ERROR(verify_row(row.seq, at, row.type, row.version, row.body, row.check, next));
+    const std::string name = "record " + std::to_string(next.seq);
+    Result<RecordBody> body = parse_record(row.type, static_cast<std::uint16_t>(row.version), row.body);
+    if (!body.ok()) return Status(body.status().code(), name + " cannot be read: " + body.status().message());
+    if (Status status = sink(Record{row.seq, at, std::move(*body)}); !status.ok()) {
+      return Status(status.code(), name + " does not fit: " + status.message());
+    }
+    end = next;
+    return true;
+  });
 }
 
 }  // namespace
 
-std::string journal_path(const std::string& state_dir) { return state_dir + "/journal.db"; }
-
-ContentHash journal_check(const ContentHash& before, std::uint64_t seq, WallMs at, std::string_view type,
-                          std::uint16_t version, std::string_view body) {
-  Hasher hasher;
-  hasher.add(before.bytes);
-  hasher.add_u64(seq);
-  hasher.add_u64(static_cast<std::uint64_t>(at.value));
-  hasher.add_u64(type.size());
-  hasher.add(type);
-  hasher.add_u64(version);
-  hasher.add(body);
-  return hasher.finish();
-}
-
-Status verify_journal_header(Database& database, const std::string& path) {
-  ASSIGN_OR_RETURN(const std::uint64_t application, database.number("PRAGMA application_id"));
-  if (application != kJournalApplicationId) return corrupt(path + ": is an SQLite file, but no journal of modelhop");
-  ASSIGN_OR_RETURN(const std::uint64_t version, database.number("PRAGMA user_version"));
-  if (version != kJournalVersion) {
-    return invalid(path + ": has format " + std::to_string(version) + ", this program reads format " +
-                   std::to_string(kJournalVersion));
-  }
-  return {};
+Result<JournalEnd> read_journal(const std::string& state_dir, const JournalEnd& after,
+                                const std::function<Status(const Record&)>& sink) {
+  JournalEnd end = after;
+  const auto failed = [&](const Status& status) -> Status {
+    if (status.code() == Code::kNotFound) return status;
+    const std::string message = status.message();
+    // SQLite's own words name no record: the one that was to be read next is.
+    const bool named = message.find("record ") != std::string::npos;
+    return {status.code(),
+            journal_path(state_dir) + ": " +
+                (named ? message : "record " + std::to_string(end.seq + 1) + " cannot be read: " + message)};
+  };
+  Result<JournalSequence> sequence = JournalSequence::open(state_dir);
+  if (!sequence.ok()) return failed(sequence.status());
+  if (const Status status = sequence->begin(); !status.ok()) return failed(status);
+  const Status status = read_rows(*sequence, end, sink);
+  sequence->end();
+  if (!status.ok()) return failed(status);
+  return end;
 }
 
 Status read_journal(const std::string& state_dir, const std::function<Status(const Record&)>& sink) {
-  ASSIGN_OR_RETURN(Database database, open_for_reading(state_dir));
-  ASSIGN_OR_RETURN(Statement rows,
-                   database.prepare("SELECT seq, at, type, version, body, hash FROM records ORDER BY seq"));
-  ContentHash check;
-  for (std::uint64_t seq = 1;; ++seq) {
-    const auto damaged = [&](const std::string& what) {
-      return corrupt(journal_path(state_dir) + ": record " + std::to_string(seq) + " " + what);
-    };
-    const Result<bool> row = rows.step();
-    if (!row.ok()) return Status(row.status().code(), damaged("cannot be read: " + row.status().message()).message());
-    if (!*row) return {};
-    if (rows.integer(0) != seq) return damaged("is missing");
-    const WallMs at{static_cast<std::int64_t>(rows.integer(1))};
-    const std::uint64_t version = rows.integer(3);
-    if (version > std::numeric_limits<std::uint16_t>::max()) return damaged("has no version");
-    check = journal_check(check, seq, at, rows.text(2), static_cast<std::uint16_t>(version), rows.text(4));
-    const auto hash = rows.blob(5);
-    if (!std::equal(hash.begin(), hash.end(), check.bytes.begin(), check.bytes.end())) {
-      return damaged("or one before it is not what was written");
-    }
-    Result<RecordBody> body = parse_record(rows.text(2), static_cast<std::uint16_t>(version), rows.text(4));
-    if (!body.ok())
-      return Status(body.status().code(), damaged("cannot be read: " + body.status().message()).message());
-    if (Status status = sink(Record{seq, at, std::move(*body)}); !status.ok()) {
-      return Status(status.code(), damaged("does not fit: " + status.message()).message());
-    }
-  }
+  return read_journal(state_dir, JournalEnd{}, sink).status();
+}
+
+Result<std::optional<ContentHash>> stored_check(const std::string& state_dir, std::uint64_t seq) {
+  ASSIGN_OR_RETURN(JournalSequence sequence, JournalSequence::open(state_dir));
+  RETURN_IF_ERROR(sequence.begin());
+  return sequence.check_of(seq);
 }
 
 Result<std::unique_ptr<JournalReader>> open_journal_reader(const std::string& state_dir) {
-  ASSIGN_OR_RETURN(Database database, open_for_reading(state_dir));
-  return std::unique_ptr<JournalReader>(std::make_unique<SqliteJournalReader>(std::move(database)));
+  ASSIGN_OR_RETURN(JournalSequence sequence, JournalSequence::open(state_dir));
+  return std::unique_ptr<JournalReader>(std::make_unique<SqliteJournalReader>(std::move(sequence)));
 }
 
 }  // namespace modelhop

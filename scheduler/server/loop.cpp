@@ -10,6 +10,8 @@
 
 #include "common/base/limits.h"
 #include "common/state/state_file.h"
+#include "common/store/snapshot_file.h"
+#include "scheduler/server/recovery.h"
 #include "scheduler/server/store_view.h"
 
 namespace modelhop {
@@ -35,6 +37,20 @@ Event event_of(ToScheduler message) {
   return std::visit([](auto&& body) -> Event { return std::forward<decltype(body)>(body); }, std::move(message));
 }
 
+Result<Recovery> recover_on(const LoopConfig& config, spdlog::logger& log) {
+  const CoreConfig& core = config.core;
+  const Instant before = monotonic_now();
+  Result<Recovery> recovery = recover(config.state_dir, core);
+  if (recovery.status().code() == Code::kNotFound) return Recovery{std::make_unique<Core>(core), {}, 0, {}};
+  if (!recovery.ok()) return recovery;
+  for (const std::string& note : recovery->notes) log.warn("{}", note);
+  if (core.accept_lost_tail) RETURN_IF_ERROR(remove_snapshots_after(config.state_dir, recovery->end.seq));
+  log.info("{} records, read from {} in {:.0f} ms", recovery->end.seq,
+           recovery->snapshot == 0 ? "the first" : "snapshot " + std::to_string(recovery->snapshot),
+           static_cast<double>(monotonic_now() - before) / kMillisecond);
+  return recovery;
+}
+
 }  // namespace
 
 Loop::Loop(std::unique_ptr<ServerLink> link, std::unique_ptr<Core> core, std::unique_ptr<Journal> journal,
@@ -48,9 +64,11 @@ Loop::Loop(std::unique_ptr<ServerLink> link, std::unique_ptr<Core> core, std::un
 
 Result<std::unique_ptr<Loop>> Loop::open(const LoopConfig& config, BlobStore& store, TaskThread& side,
                                          spdlog::logger& log) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, open_journal(config.state_dir));
-  auto core = std::make_unique<Core>(config.core);
-  RETURN_IF_ERROR(read_journal(config.state_dir, [&](const Record& record) { return core->apply(record); }));
+  ASSIGN_OR_RETURN(FileLock lock, lock_state_dir(config.state_dir));
+  ASSIGN_OR_RETURN(Recovery recovery, recover_on(config, log));
+  ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal,
+                   open_journal(std::move(lock), config.state_dir, {kJournalQueueMax, recovery.end}));
+  std::unique_ptr<Core> core = std::move(recovery.core);
   FenceClaim claim{{}, {}, core->state().boot, core->state().seq, config.core.accept_lost_tail};
   ASSIGN_OR_RETURN(claim.owner, fence_identity(config.state_dir, journal->cluster()));
   // Looked at first, since who already serves this store most likely has the port too.
@@ -64,6 +82,8 @@ Result<std::unique_ptr<Loop>> Loop::open(const LoopConfig& config, BlobStore& st
   }
   log.info("boot {} at record {}, listening on {}", fence.boot, core->state().seq, link->address());
   std::unique_ptr<Loop> loop(new Loop(std::move(link), std::move(core), std::move(journal), side, store, log));
+  loop->snapshots_.emplace(SnapshotConfig{config.state_dir, config.snapshot_every, config.history_max},
+                           recovery.snapshot, *loop->journal_, log);
   RETURN_IF_ERROR(loop->begin_on_loop(fence, config));
   return loop;
 }
@@ -203,6 +223,7 @@ void Loop::carry_out_on_loop(Actions& actions) {
     outbox_.hold(deletion.after_seq, [this, state = deletion.state] { deletions_.push_back(state); });
   }
   if (actions.wake_at) wake_at_ = actions.wake_at;
+  if (auto write = snapshots_->due_on_loop(*core_)) when_durable_on_loop(std::move(write));
 }
 
 // A frame that cannot be sent needs no other answer than this line: a lease that its worker does not know expires, and

@@ -22,6 +22,7 @@
 #include "scheduler/server/fence_keeper.h"
 #include "scheduler/server/late_results.h"
 #include "scheduler/server/outbox.h"
+#include "scheduler/server/snapshot_keeper.h"
 #include "scheduler/server/task_thread.h"
 
 namespace spdlog {
@@ -35,6 +36,8 @@ struct LoopConfig {
   CoreConfig core;
   std::function<void(std::uint64_t seq)> on_durable;  // after each commit, on the journal's thread
   std::int64_t fence_renew_ns{kFenceRenewNs};
+  std::uint64_t snapshot_every{kSnapshotEvery};  // records
+  std::optional<std::uint64_t> history_max;      // records kept in the archive; none: all
   std::function<void(const Status&)> on_fenced;  // another scheduler has the store: this process must end; any thread
 };
 
@@ -101,7 +104,8 @@ class Loop {
   bool ending_ = false, ended_ = false;
 
   const std::unique_ptr<Journal> journal_;  // near the end: its thread wakes the link
-  std::optional<FenceKeeper> fence_;        // last: it asks the journal
+  std::optional<SnapshotKeeper> snapshots_;
+  std::optional<FenceKeeper> fence_;  // last: it asks the journal
 };
 
 }  // namespace modelhop

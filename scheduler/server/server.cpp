@@ -69,6 +69,8 @@ Status Server::open() {
   of_loop.core = config_.core;
   of_loop.on_durable = [this](std::uint64_t seq) { on_durable(seq); };
   of_loop.fence_renew_ns = config_.fence_renew_ns;
+  of_loop.snapshot_every = config_.snapshot_every;
+  of_loop.history_max = config_.history_max;
   of_loop.on_fenced = [this](const Status& status) {
     log_->error("{}", status.message());
     log_->flush();
