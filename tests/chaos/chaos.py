@@ -98,6 +98,8 @@ class Submitter:
         other.start()
         submit()
         other.join()
+        if self.failed is not None:
+            raise self.failed
         check(len(set(answers)) == 1, f"{key} was answered with {answers}")
         self.poller.told.created[key] = answers[0]
         self.spec_of[answers[0]] = which

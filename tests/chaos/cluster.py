@@ -101,7 +101,8 @@ class Cluster:
         self.place_worker = place_worker or (lambda index: ([], "127.0.0.1"))
         self.scheduler = Kept("scheduler", [
             product.bin / "modelhop", "scheduler", "--state-dir", self.state_dir, "--store", product.store, "--listen",
-            f"tcp://{listen}:{self.port}", "--http", f"127.0.0.1:{self.http_port}"], self.env["scheduler"], product.root / "scheduler.log")
+            f"tcp://{listen}:{self.port}", "--http", f"127.0.0.1:{self.http_port}",
+            "--disk-reserve", "5%"], self.env["scheduler"], product.root / "scheduler.log")
         self.workers = {}
         for index in range(1, workers + 1):
             self.add_worker(index)
