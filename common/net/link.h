@@ -2,16 +2,19 @@
 // Links carry frames (common/wire) between the scheduler and its workers, over ZeroMQ: ROUTER on the scheduler's side,
 // DEALER on a worker's. Nothing is dropped in silence: a frame that cannot be sent is a Status, and what a peer did not
 // get is sent again by the cores above.
+// With keys (CURVE), a connection stands only for an allowed key, every frame is asked again for its key, and a worker
+// is spoken for by its own key alone. Without keys, a scheduler listens on loopback only.
 // Threads: a link belongs to one thread, its loop's; wake() is for all the others. Owner: the loop.
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
+#include "common/net/keys.h"
 
 namespace modelhop {
 
@@ -23,8 +26,18 @@ inline constexpr int kLinkPingMs = 2'000;       // keeps half-open connections f
 inline constexpr int kLinkSilenceMs = 10'000;   // no pong for so long: the connection is closed
 inline constexpr int kLinkReconnectMs = 100;    // grows to kLinkReconnectMaxMs
 inline constexpr int kLinkReconnectMaxMs = 2'000;
-inline constexpr int kLinkLingerMs = 1'000;           // the last words of a link that is closed
-inline constexpr std::size_t kFramesAtOnceMax = 256;  // of one receive(): the loop's other work comes to its turn
+inline constexpr int kLinkLingerMs = 1'000;             // the last words of a link that is closed
+inline constexpr std::size_t kFramesAtOnceMax = 256;    // of one receive(): the loop's other work comes to its turn
+inline constexpr int kAllowedPollMs = 200;              // how long a revoked key may still speak
+inline constexpr std::size_t kProcessesOfKeyMax = 256;  // incarnations known of one key, the last heard of
+
+// What a link kept away from its loop, counted.
+struct Refusals {
+  std::uint64_t handshakes{};  // connections with another mechanism, protocol or scheduler's key
+  std::uint64_t keys{};        // connections with a key that is not allowed
+  std::uint64_t frames{};      // of a key that was revoked since, or in the name of another key's worker
+  std::uint64_t shapeless{};   // messages that no worker of ours sends
+};
 
 // The scheduler's side. A worker is named by its incarnation, which its connection carries; a newer connection of the
 // same incarnation takes over from the older.
@@ -34,8 +47,8 @@ class ServerLink {
     Incarnation from;
     Frame frame;
   };
-  // "tcp://127.0.0.1:0": 0 picks a free port.
-  static Result<std::unique_ptr<ServerLink>> listen(const std::string& address);
+  // "tcp://127.0.0.1:0": 0 picks a free port. kInvalid: no keys, and the address is not loopback.
+  static Result<std::unique_ptr<ServerLink>> listen(const std::string& address, std::optional<ServerKeys> keys = {});
   virtual ~ServerLink() = default;
 
   virtual std::string address() const = 0;  // as bound
@@ -43,8 +56,15 @@ class ServerLink {
   virtual Result<std::vector<Received>> receive(std::int64_t timeout_ns) = 0;
   // kUnreachable: no such worker is connected. kTimeout: its queue is full.
   virtual Status send(const Incarnation& to, const Frame& frame) = 0;
-  virtual std::uint64_t refused() const = 0;  // messages of peers that are no workers of ours
-  virtual void wake() = 0;                    // any thread
+  // Workers whose key was revoked since the last call (which receive() comes back for). None of their frames is
+  // received any more; one that is to know is told by send(), before drop().
+  virtual std::vector<Incarnation> take_revoked() = 0;
+  // Ends a worker's connection, once what was sent before has left.
+  virtual void drop(const Incarnation& worker) = 0;
+  virtual bool has_keys() const = 0;
+  virtual Refusals refusals() const = 0;
+  virtual std::vector<std::string> take_notes() = 0;  // about keys and connections, for the log; few
+  virtual void wake() = 0;                            // any thread
 };
 
 // A worker's side. Keeps trying to connect, for ever.
@@ -52,9 +72,14 @@ class WorkerLink {
  public:
   struct Received {
     bool connected{};  // a new connection stands, the first or another
+    // The scheduler ended a handshake: kConflict where it can only do so again (other keys, or none), else
+    // kUnreachable.
+    Status refused;
     std::vector<Frame> frames;
   };
-  static Result<std::unique_ptr<WorkerLink>> connect(const std::string& address, const Incarnation& self);
+  // `self`: of make_incarnation(keys' own public key).
+  static Result<std::unique_ptr<WorkerLink>> connect(const std::string& address, const Incarnation& self,
+                                                     const std::optional<WorkerKeys>& keys = {});
   virtual ~WorkerLink() = default;
 
   virtual Result<Received> receive(std::int64_t timeout_ns) = 0;

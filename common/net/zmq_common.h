@@ -13,8 +13,13 @@ namespace modelhop {
 // Limits and timeouts of link.h.
 void set_link_options(zmq::socket_t& socket);
 
-std::string routing_id(const Incarnation& incarnation);
+// A connection's name to the ROUTER: the incarnation, and a secret of the process. Without the secret nobody can take
+// over its connection, which ZeroMQ gives to the newest of a name.
+std::string make_routing_id(const Incarnation& incarnation);
 bool parse_routing_id(const zmq::message_t& id, Incarnation& out);
+
+// The next event of a socket's monitor: 0, there is none now. `value` is the event's own.
+std::uint16_t next_event(zmq::socket_t& monitor, std::uint32_t& value);
 
 Status link_error(const std::string& address, const zmq::error_t& error);
 
