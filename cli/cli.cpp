@@ -124,6 +124,7 @@ std::unique_ptr<CLI::App> make_app(Cli& cli) {
   add_trial(*app, cli);
   add_checkpoint(*app, cli);
   add_worker(*app, cli);
+  add_keys(*app, cli);
   add_config(*app, cli);
   add_completion(*app, cli);
   on_run(add_command(app.get(), "version", "Show the version"), cli, [&cli]() -> Result<int> {

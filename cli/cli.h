@@ -47,6 +47,7 @@ void add_experiment_scores(CLI::App* exp, Cli& cli);   // best, verify
 void add_trial(CLI::App& app, Cli& cli);
 void add_checkpoint(CLI::App& app, Cli& cli);
 void add_worker(CLI::App& app, Cli& cli);
+void add_keys(CLI::App& app, Cli& cli);
 void add_config(CLI::App& app, Cli& cli);
 void add_completion(CLI::App& app, Cli& cli);
 

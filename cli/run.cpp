@@ -206,6 +206,8 @@ void add_run(CLI::App& app, Cli& cli) {
   option(command, "--device", options->cluster.device, "Device of each worker: cpu").one_of({"cpu"});
   option(command, "--threads", options->cluster.threads, "Threads of each worker (default 1); bits depend on it")
       .between(1, 1024);
+  flag(command, "--insecure-loopback", options->cluster.insecure_loopback,
+       "No keys between the scheduler and its workers: any process here can speak as one");
   options->port_given =
       option(command, "--port", options->port, "HTTP port (default 8080, or a free one; 0: any free one)");
   option(command, "--disk-reserve", options->disk_reserve, kDiskReserveHelp);

@@ -17,8 +17,8 @@ constexpr std::uint32_t kDrainMs = 30'000;  // a batch and a save take seconds; 
 struct SchedulerOptions {
   std::string listen{"tcp://127.0.0.1:7077"};
   std::string http{"127.0.0.1:8080"};
-  bool insecure{};
-  std::string disk_reserve;
+  std::string keys, disk_reserve;
+  bool insecure{}, insecure_loopback{};
 };
 
 // "127.0.0.1:8080", "[::1]:8080", ":8080" or "8080".
@@ -43,6 +43,8 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
   server_config.state_dir = cli.settings.value("state_dir");
   server_config.store = cli.settings.value("store");
   server_config.listen = options.listen;
+  server_config.keys = options.keys;
+  server_config.insecure_loopback = options.insecure_loopback;
   if (!options.disk_reserve.empty()) {
     ASSIGN_OR_RETURN(server_config.disk_reserve, parse_disk_reserve(options.disk_reserve));
   }
@@ -53,10 +55,9 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
     cli.note("warning: --insecure lets anyone who reaches " + config.address + " start and cancel experiments");
   }
   const bool v6 = config.address.find(':') != std::string::npos;
-  cli.note(
-      fmt::format("HTTP at http://{}:{}\nworkers join with: modelhop-worker --scheduler {} --store {}\nstate in {}",
-                  v6 ? "[" + config.address + "]" : config.address, web->port(), server->address(), server->store_uri(),
-                  cli.settings.value("state_dir")));
+  cli.note(fmt::format("HTTP at http://{}:{}\nworkers join with: {}\nstate in {}",
+                       v6 ? "[" + config.address + "]" : config.address, web->port(), server->worker_command(),
+                       cli.settings.value("state_dir")));
   while (Interrupts::count() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   cli.note("draining: running units stop at their next batch and are saved; again to end now");
   server->drain();
@@ -74,11 +75,15 @@ void add_scheduler(CLI::App& app, Cli& cli) {
   const auto options = make_options<SchedulerOptions>();
   CLI::App* command = add_command(&app, "scheduler", "Serve until SIGTERM: workers join, experiments come over HTTP",
                                   "  modelhop scheduler --state-dir D --store /shared/store\n"
-                                  "  modelhop-worker --scheduler tcp://127.0.0.1:7077 --store /shared/store");
+                                  "  modelhop-worker --scheduler tcp://127.0.0.1:7077 --store /shared/store --key "
+                                  "D/keys/local.key\n"
+                                  "Beyond loopback: modelhop keys generate, a key for each worker, then --listen.");
   option(command, "--listen", options->listen, "Where workers join (default tcp://127.0.0.1:7077)");
   option(command, "--http", options->http, "Where the HTTP API listens (default 127.0.0.1:8080; port 0: any free one)");
   option(command, "--disk-reserve", options->disk_reserve, kDiskReserveHelp);
-  flag(command, "--insecure", options->insecure, "Allow an address beyond loopback, without any keys");
+  flag(command, "--insecure", options->insecure, "Allow an HTTP address beyond loopback, for anybody");
+  option(command, "--keys", options->keys, "DIR of the keys that workers need (default STATE_DIR/keys)");
+  flag(command, "--insecure-loopback", options->insecure_loopback, "Workers of this machine need no key");
   on_run(command, cli, [&cli, options] { return serve(cli, *options); });
 }
 

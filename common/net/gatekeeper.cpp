@@ -47,6 +47,11 @@ bool Gatekeeper::allows(const std::string& public_key) const {
   return allowed_.names.contains(public_key);
 }
 
+bool Gatekeeper::allows(const Incarnation& worker) const {
+  std::lock_guard guard(mutex_);
+  return std::binary_search(allowed_parts_.begin(), allowed_parts_.end(), key_part(worker));
+}
+
 bool Gatekeeper::take_changed() {
   std::lock_guard guard(mutex_);
   return std::exchange(has_changed_, false);
@@ -67,9 +72,13 @@ void Gatekeeper::poll_list() {
   std::optional<AllowedKeys> now = list_();
   if (!now) return;
   AllowedKeys before;
+  std::vector<Incarnation> parts;
+  for (const auto& [key, name] : now->names) parts.push_back(key_part(make_incarnation(key)));
+  std::sort(parts.begin(), parts.end());
   {
     std::lock_guard guard(mutex_);
     before = std::exchange(allowed_, *now);
+    allowed_parts_ = std::move(parts);
     has_changed_ = true;
   }
   const auto tell = [&](const AllowedKeys& in, const AllowedKeys& and_not_in, const char* what) {

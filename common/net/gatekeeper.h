@@ -32,7 +32,8 @@ class Gatekeeper {
   void unwatch(zmq::socket_t& socket);
 
   bool allows(const std::string& public_key) const;
-  bool take_changed();  // since the last call
+  bool allows(const Incarnation& worker) const;  // the key it belongs to
+  bool take_changed();                           // since the last call
   std::vector<std::string> take_notes();
   std::uint64_t keys_refused() const { return keys_refused_.load(); }
   std::uint64_t handshakes_failed() const { return handshakes_failed_.load(); }
@@ -54,6 +55,7 @@ class Gatekeeper {
 
   mutable std::mutex mutex_;  // guards what follows
   AllowedKeys allowed_;
+  std::vector<Incarnation> allowed_parts_;  // of their incarnations, sorted; the rest is zero
   bool has_changed_ = false;
   std::vector<std::string> notes_;
   std::thread thread_;  // last: it uses all of the above

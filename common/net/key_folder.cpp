@@ -21,6 +21,11 @@ std::string in(const std::string& folder, const std::string& name, const char* s
   return folder + "/" + name + suffix;
 }
 
+std::string parent_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
 // Who could write there could allow himself.
 Status check_unwritable_by_others(const std::string& folder) {
   struct stat entry {};
@@ -30,9 +35,9 @@ Status check_unwritable_by_others(const std::string& folder) {
 }
 
 Status make_private_folder(const std::string& path) {
-  RETURN_IF_ERROR(make_folders(fs::path(path).parent_path().string()));
+  RETURN_IF_ERROR(make_folders(parent_of(path)));
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return file_error(path, "cannot be created");
-  return sync_folder(fs::path(path).parent_path().string());
+  return sync_folder(parent_of(path));
 }
 
 Status check_name(const std::string& name) {
@@ -56,7 +61,7 @@ Result<KeyFile> read_secret_key(const std::string& file) {
 }
 
 Status write_key(const std::string& file, const KeyFile& key, bool replace) {
-  const std::string folder = fs::path(file).parent_path().string();
+  const std::string folder = parent_of(file);
   const std::string temp = folder + "/." + fs::path(file).filename().string() + "." + std::to_string(::getpid());
   const std::string text = to_text(key);
   ::unlink(temp.c_str());  // of a process with our number that did not come further
@@ -91,6 +96,15 @@ Result<KeyPair> KeyFolder::scheduler() const {
   RETURN_IF_ERROR(check_unwritable_by_others(path_ + "/allowed"));
   ASSIGN_OR_RETURN(const KeyFile key, read_secret_key(in(path_, kSchedulerKeyName, ".key")));
   return KeyPair{key.public_key, key.secret_key};
+}
+
+KeyFolder::KeyFolder(std::string path) : path_(std::move(path)) {
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+}
+
+bool KeyFolder::has_scheduler_public() const {
+  std::error_code error;
+  return fs::exists(in(path_, kSchedulerKeyName, ".pub"), error);
 }
 
 Result<KeyPair> KeyFolder::make_scheduler() {

@@ -14,11 +14,12 @@ namespace modelhop {
 
 class KeyFolder {
  public:
-  explicit KeyFolder(std::string path) : path_(std::move(path)) {}
+  explicit KeyFolder(std::string path);
   const std::string& path() const { return path_; }
 
   // kNotFound: there is none. kConflict: others can read it, or change who is allowed.
   Result<KeyPair> scheduler() const;
+  bool has_scheduler_public() const;
   // Makes it where there is none. ENSURES: scheduler.key and scheduler.pub are durable.
   Result<KeyPair> make_scheduler();
 
@@ -46,7 +47,7 @@ class KeyFolder {
   AllowList watch() const;
 
  private:
-  const std::string path_;
+  std::string path_;
 };
 
 // A .key file. kConflict: others can read it.

@@ -101,9 +101,13 @@ Incarnation make_incarnation(const std::string& public_key) {
   return out;
 }
 
-bool same_key(const Incarnation& a, const Incarnation& b) {
-  return std::equal(a.bytes.begin(), a.bytes.begin() + kIncarnationKeyBytes, b.bytes.begin());
+Incarnation key_part(const Incarnation& incarnation) {
+  Incarnation out;
+  std::copy_n(incarnation.bytes.begin(), kIncarnationKeyBytes, out.bytes.begin());
+  return out;
 }
+
+bool same_key(const Incarnation& a, const Incarnation& b) { return key_part(a) == key_part(b); }
 
 bool belongs_to(const Incarnation& incarnation, const std::string& public_key) {
   const auto key = bytes_of(public_key);

@@ -63,8 +63,8 @@ Result<KeyFile> parse_key_file(std::string_view text, const std::string& where);
 // 16 bytes that no other process life has. With a key, the first 8 are the key's: an incarnation can be spoken for
 // under no other key.
 Incarnation make_incarnation(const std::string& public_key = "");
-// The part of an incarnation that is its key's.
 inline constexpr std::size_t kIncarnationKeyBytes = 8;
+Incarnation key_part(const Incarnation& incarnation);  // the rest is zero
 bool same_key(const Incarnation& a, const Incarnation& b);
 bool belongs_to(const Incarnation& incarnation, const std::string& public_key);
 

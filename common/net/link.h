@@ -56,12 +56,17 @@ class ServerLink {
   virtual Result<std::vector<Received>> receive(std::int64_t timeout_ns) = 0;
   // kUnreachable: no such worker is connected. kTimeout: its queue is full.
   virtual Status send(const Incarnation& to, const Frame& frame) = 0;
-  // Workers whose key was revoked since the last call (which receive() comes back for). None of their frames is
-  // received any more; one that is to know is told by send(), before drop().
-  virtual std::vector<Incarnation> take_revoked() = 0;
+
+  virtual bool has_keys() const = 0;
+  // Whether the allow-list has changed since the last call; receive() comes back for it.
+  virtual bool take_list_change() = 0;
+  // Whether the key that this worker speaks under is allowed now. Without keys all are.
+  virtual bool allows(const Incarnation& worker) const = 0;
+  // Those known here whose key is not. None of their frames is received; send() still reaches them until drop().
+  virtual std::vector<Incarnation> revoked() const = 0;
   // Ends a worker's connection, once what was sent before has left.
   virtual void drop(const Incarnation& worker) = 0;
-  virtual bool has_keys() const = 0;
+
   virtual Refusals refusals() const = 0;
   virtual std::vector<std::string> take_notes() = 0;  // about keys and connections, for the log; few
   virtual void wake() = 0;                            // any thread

@@ -73,11 +73,13 @@ class ZmqServerLink final : public ServerLink {
     return {};
   }
 
-  std::vector<Incarnation> take_revoked() override {
+  bool take_list_change() override { return gatekeeper_ && gatekeeper_->take_changed(); }
+  bool allows(const Incarnation& worker) const override { return !gatekeeper_ || gatekeeper_->allows(worker); }
+
+  std::vector<Incarnation> revoked() const override {
     std::vector<Incarnation> out;
-    if (!gatekeeper_ || !gatekeeper_->take_changed()) return out;
     for (const auto& [incarnation, peer] : peers_) {
-      if (!gatekeeper_->allows(peer.key)) out.push_back(incarnation);
+      if (gatekeeper_ && !gatekeeper_->allows(peer.key)) out.push_back(incarnation);
     }
     return out;
   }
@@ -153,8 +155,8 @@ class ZmqServerLink final : public ServerLink {
     auto first = peers_.begin(), last = peers_.end();
     std::size_t most = std::size_t{2} * kWorkersMax;
     if (gatekeeper_) {
-      Incarnation low = worker, high = worker;
-      std::fill(low.bytes.begin() + kIncarnationKeyBytes, low.bytes.end(), 0);
+      const Incarnation low = key_part(worker);
+      Incarnation high = low;
       std::fill(high.bytes.begin() + kIncarnationKeyBytes, high.bytes.end(), 0xff);
       first = peers_.lower_bound(low);
       last = peers_.upper_bound(high);

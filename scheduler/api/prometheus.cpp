@@ -135,6 +135,14 @@ void write_service(const Core& core, const ServiceFigures& figures, Instant now,
               "Messages of workers that changed nothing, by why, since this start. A few are usual: they were late.");
   samples<Ignored>(out, "reason", core.counts(now).ignored);
   out.sample({{"reason", "bad_frame"}}, figures.bad_frames);
+  out.sample({{"reason", "refused_key"}}, figures.refused_frames);
+  out.counter("modelhop_frames_total", "Frames of workers that were decoded, since this start.");
+  out.sample({}, figures.frames);
+  out.counter("modelhop_connections_refused_total",
+              "Connections that ended before a frame of them was read, by why, since this start. A worker that is not "
+              "allowed tries every few seconds.");
+  out.sample({{"reason", "key"}}, figures.refused_keys);
+  out.sample({{"reason", "handshake"}}, figures.refused_handshakes);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ struct ControlExperiment {
 struct WorkerGone {  // its connection or process ended, as the driver knows for certain
   Incarnation incarnation;
   std::string reason;
-  bool for_good{};  // nobody will start it again: what it held is placed on others at once
+  bool for_good{};  // somebody wanted it so: its unit is not to blame, and what it held is placed on others at once
 };
 
 struct StateGone {  // a state whose deletion was intended is deleted

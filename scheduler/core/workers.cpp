@@ -139,7 +139,7 @@ void Core::Impl::handle(const WorkerGone& event) {
   WorkerRow* row = present(event.incarnation);
   if (row == nullptr) return;
   const WorkerId id = row->id;
-  lose(*row, Fault::kWorkerLost, event.reason);
+  lose(*row, event.for_good ? Fault::kNone : Fault::kWorkerLost, event.reason);
   if (event.for_good) slots[id.value - 1].replace_at = now;
 }
 

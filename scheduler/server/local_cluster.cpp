@@ -5,6 +5,7 @@
 
 #include "common/store/files.h"
 #include "scheduler/api/json_text.h"
+#include "scheduler/server/link_keys.h"
 #include "scheduler/server/server.h"
 #include "scheduler/server/spec_requests.h"
 #include "scheduler/server/supervisor.h"
@@ -30,8 +31,9 @@ Result<std::string> find_worker_program(const std::string& given) {
 
 class Cluster final : public LocalCluster {
  public:
-  Cluster(std::unique_ptr<Server> server, std::vector<WorkerCommand> workers, const SupervisorLimits& limits)
-      : server_(std::move(server)), supervisor_(*server_, std::move(workers), limits) {}
+  Cluster(std::unique_ptr<OneTimeKeys> keys, std::unique_ptr<Server> server, std::vector<WorkerCommand> workers,
+          const SupervisorLimits& limits)
+      : keys_(std::move(keys)), server_(std::move(server)), supervisor_(*server_, std::move(workers), limits) {}
 
   Service& service() override { return *server_; }
 
@@ -64,6 +66,7 @@ class Cluster final : public LocalCluster {
   }
 
  private:
+  const std::unique_ptr<OneTimeKeys> keys_;  // its files go last
   const std::unique_ptr<Server> server_;
   Supervisor supervisor_;
 };
@@ -83,12 +86,16 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
   of_server.core.replace_after_ms = kReplaceAfterMs;
   of_server.disk_reserve = config.disk_reserve;
   of_server.verbosity = config.verbose ? 1 : -1;
+  std::vector<std::string> names;
+  for (unsigned i = 1; i <= config.workers; ++i) names.push_back("w" + std::to_string(i));
+  auto keys = config.insecure_loopback ? nullptr : std::make_unique<OneTimeKeys>(names);
+  of_server.insecure_loopback = config.insecure_loopback;
+  if (keys) of_server.own_keys = keys->server();
   ASSIGN_OR_RETURN(std::unique_ptr<Server> server, Server::start(of_server));
   // Workers of an earlier life died with it.
   server->all_workers_gone("its scheduler was started again");
   std::vector<WorkerCommand> workers;
-  for (unsigned i = 1; i <= config.workers; ++i) {
-    const std::string name = "w" + std::to_string(i);
+  for (const std::string& name : names) {
     const std::string data_dir = of_server.state_dir + "/workers/" + name;
     RETURN_IF_ERROR(make_folders(data_dir));
     WorkerCommand worker{name, {program}, of_server.state_dir + "/logs/worker-" + name + ".log"};
@@ -101,9 +108,15 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
     if (config.memory_bytes > 0) {
       worker.argv.insert(worker.argv.end(), {"--memory", std::to_string(config.memory_bytes)});
     }
+    if (keys) {
+      const std::string file = of_server.state_dir + "/workers/" + name + ".key";
+      RETURN_IF_ERROR(keys->write(name, file));
+      worker.argv.insert(worker.argv.end(), {"--key", file});
+    }
     workers.push_back(std::move(worker));
   }
-  return std::unique_ptr<LocalCluster>(std::make_unique<Cluster>(std::move(server), std::move(workers), config.limits));
+  return std::unique_ptr<LocalCluster>(
+      std::make_unique<Cluster>(std::move(keys), std::move(server), std::move(workers), config.limits));
 }
 
 }  // namespace modelhop

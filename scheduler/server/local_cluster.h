@@ -27,6 +27,7 @@ struct ClusterConfig {
   unsigned threads{1};           // intra-op, of each worker
   std::uint64_t memory_bytes{};  // for resident partitions, of each worker; 0: the worker's default
   std::string worker_program;    // empty: $MODELHOP_WORKER, else modelhop-worker beside this executable
+  bool insecure_loopback{};      // without it, keys of this life: files that only this user reads
   bool verbose{};                // the scheduler's log on stderr, too; it always is in STATE/logs
   DiskReserve disk_reserve;
   SupervisorLimits limits;

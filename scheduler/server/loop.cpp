@@ -73,13 +73,9 @@ Result<std::unique_ptr<Loop>> Loop::open(const LoopConfig& config, BlobStore& st
   ASSIGN_OR_RETURN(claim.owner, fence_identity(config.state_dir, journal->cluster()));
   // Looked at first, since who already serves this store most likely has the port too.
   RETURN_IF_ERROR(may_claim_fence(store, claim));
-  ASSIGN_OR_RETURN(std::unique_ptr<ServerLink> link, ServerLink::listen(config.listen));
+  ASSIGN_OR_RETURN(std::unique_ptr<ServerLink> link, ServerLink::listen(config.listen, config.keys));
   claim.address = link->address();
   ASSIGN_OR_RETURN(const Fence fence, claim_fence(store, claim));
-  if (!is_loopback(link->address())) {
-    log.warn("{} can be reached from other machines, and workers are not authenticated: use a private network",
-             link->address());
-  }
   log.info("boot {} at record {}, listening on {}", fence.boot, core->state().seq, link->address());
   std::unique_ptr<Loop> loop(new Loop(std::move(link), std::move(core), std::move(journal), side, store, log));
   loop->snapshots_.emplace(SnapshotConfig{config.state_dir, config.snapshot_every, config.history_max},
@@ -112,6 +108,7 @@ void Loop::run() {
     } else {
       for (const ServerLink::Received& one : *received) on_frame_on_loop(one);
     }
+    heed_keys_on_loop();
     std::vector<Posted> tasks;
     bool ending = false;
     {
@@ -166,6 +163,7 @@ std::int64_t Loop::timeout_on_loop() const {
 
 // A bad frame is its sender's fault: counted, and logged as often as a power of two is reached.
 void Loop::on_frame_on_loop(const ServerLink::Received& received) {
+  ++frames_;
   Result<ToScheduler> message = decode_to_scheduler(received.frame);
   if (message.ok() && incarnation_of(*message) != received.from) {
     message = corrupt("frame: speaks for another worker than its connection");
@@ -181,7 +179,36 @@ void Loop::on_frame_on_loop(const ServerLink::Received& received) {
   if (const auto* done = std::get_if<UnitDone>(&*message)) {
     if (const auto note = late_results_.note(core_->state(), *done)) log_.warn("{}", *note);
   }
+  if (const auto* hello = std::get_if<WorkerHello>(&*message); hello != nullptr && !may_join_on_loop(*hello)) return;
   step_on_loop(event_of(std::move(*message)));
+}
+
+// A worker's name is its key's as long as it is here: another allowed key cannot drive it out.
+bool Loop::may_join_on_loop(const WorkerHello& hello) {
+  if (!link_->has_keys()) return true;
+  const auto& workers = core_->state().workers;
+  const bool taken = std::any_of(workers.begin(), workers.end(), [&](const WorkerRow& row) {
+    return row.present && row.name == hello.name && !same_key(row.incarnation, hello.incarnation);
+  });
+  if (!taken) return true;
+  send_on_loop(hello.incarnation,
+               Refused{"worker " + hello.name + " is connected under another key; give each worker a name of its own"});
+  return false;
+}
+
+// Whose key is not allowed any more is told so, loses its connection, and its unit goes elsewhere at once.
+void Loop::heed_keys_on_loop() {
+  for (const std::string& note : link_->take_notes()) log_.warn("{}", note);
+  if (!link_->take_list_change()) return;
+  for (const Incarnation& worker : link_->revoked()) {
+    send_on_loop(worker, Refused{"its key was revoked"});
+    link_->drop(worker);
+  }
+  std::vector<Incarnation> gone;  // those too that have not spoken since this start
+  for (const WorkerRow& row : core_->state().workers) {
+    if (row.present && !link_->allows(row.incarnation)) gone.push_back(row.incarnation);
+  }
+  for (const Incarnation& worker : gone) step_on_loop(WorkerGone{worker, "its key is not allowed", true});
 }
 
 void Loop::step_on_loop(const Event& event) {
@@ -194,7 +221,12 @@ void Loop::step_on_loop(const Event& event) {
 
 const ServiceFigures& Loop::figures_on_loop() {
   figures_.commit = journal_->commit_times();
-  figures_.bad_frames = bad_frames_ + link_->refused();
+  const Refusals refusals = link_->refusals();
+  figures_.frames = frames_;
+  figures_.bad_frames = bad_frames_ + refusals.shapeless;
+  figures_.refused_frames = refusals.frames;
+  figures_.refused_keys = refusals.keys;
+  figures_.refused_handshakes = refusals.handshakes;
   return figures_;
 }
 

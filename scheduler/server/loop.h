@@ -34,6 +34,7 @@ namespace modelhop {
 struct LoopConfig {
   std::string state_dir, listen;
   CoreConfig core;
+  std::optional<ServerKeys> keys;                     // none: on loopback only
   std::function<void(std::uint64_t seq)> on_durable;  // after each commit, on the journal's thread
   std::int64_t fence_renew_ns{kFenceRenewNs};
   std::uint64_t snapshot_every{kSnapshotEvery};  // records
@@ -68,7 +69,9 @@ class Loop {
        BlobStore& store, spdlog::logger& log);
 
   Status begin_on_loop(const Fence& fence, const LoopConfig& config);
+  void heed_keys_on_loop();
   void on_frame_on_loop(const ServerLink::Received& received);
+  bool may_join_on_loop(const WorkerHello& hello);
   void carry_out_on_loop(Actions& actions);
   void send_on_loop(const Incarnation& to, const ToWorker& message);
   void reply_on_loop(const Reply& reply);
@@ -93,7 +96,7 @@ class Loop {
   Outbox outbox_;
   std::optional<Instant> wake_at_;
   std::map<RequestId, std::function<void(const Reply&)>> expected_;
-  std::uint64_t requests_ = 0, bad_frames_ = 0;
+  std::uint64_t requests_ = 0, frames_ = 0, bad_frames_ = 0;
   LateResults late_results_;
   ServiceFigures figures_;
   std::deque<StateRef> deletions_;  // no more than the core intends

@@ -13,6 +13,7 @@
 #include "common/base/version.h"
 #include "common/store/files.h"
 #include "common/store/journal.h"
+#include "scheduler/server/link_keys.h"
 #include "scheduler/server/loop.h"
 #include "scheduler/server/requests.h"
 
@@ -67,6 +68,7 @@ Status Server::open() {
   of_loop.state_dir = config_.state_dir;
   of_loop.listen = config_.listen;
   of_loop.core = config_.core;
+  ASSIGN_OR_RETURN(of_loop.keys, link_keys(config_, *log_));
   of_loop.on_durable = [this](std::uint64_t seq) { on_durable(seq); };
   of_loop.fence_renew_ns = config_.fence_renew_ns;
   of_loop.snapshot_every = config_.snapshot_every;
@@ -103,6 +105,12 @@ void Server::watch_disks() {
 Server::~Server() { stop(); }
 
 std::string Server::address() const { return loop_->address(); }
+
+std::string Server::worker_command() const {
+  std::string out = "modelhop-worker --scheduler " + address() + " --store " + store_uri_;
+  if (const std::string file = worker_key_file(config_); !file.empty()) out += " --key " + file;
+  return out;
+}
 
 void Server::ask(ApiRequest request, std::function<void(ApiResponse)> done) {
   if (waiting_.fetch_add(1) >= kRequestsWaitingMax) {

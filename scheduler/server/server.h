@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "common/net/keys.h"
 #include "common/store/blob_store.h"
 #include "scheduler/core/core.h"
 #include "scheduler/server/disk_watch.h"
@@ -35,6 +36,9 @@ struct ServerConfig {
   std::string state_dir;
   std::string store;                           // a path or file:///path; empty: STATE/store
   std::string listen{"tcp://127.0.0.1:7077"};  // port 0 picks a free one
+  std::string keys;                            // folder (common/net/key_folder.h); empty: STATE/keys
+  bool insecure_loopback{};                    // no keys at all
+  std::optional<ServerKeys> own_keys;          // instead of a folder
   CoreConfig core;
   int verbosity{};  // stderr: 0 warnings, 1 info, 2 debug; the log file: info, or debug at 2
   std::size_t log_bytes_max{kLogBytesMax};
@@ -58,6 +62,7 @@ class Server final : public Service {
 
   std::string address() const;  // for workers
   const std::string& store_uri() const { return store_uri_; }
+  std::string worker_command() const;  // what a worker is started with, for people
   BlobStore& store() { return *store_; }
 
   void ask(ApiRequest request, std::function<void(ApiResponse)> done) override;

@@ -99,10 +99,12 @@ class Cluster:
         self.port, self.http_port = free_port(), free_port()
         self.listen = listen
         self.place_worker = place_worker or (lambda index: ([], "127.0.0.1"))
+        self.keys = product.root / "keys"
+        product.run("keys", "generate", "--keys", self.keys)
         self.scheduler = Kept("scheduler", [
             product.bin / "modelhop", "scheduler", "--state-dir", self.state_dir, "--store", product.store, "--listen",
-            f"tcp://{listen}:{self.port}", "--http", f"127.0.0.1:{self.http_port}",
-            "--disk-reserve", "5%"], self.env["scheduler"], product.root / "scheduler.log")
+            f"tcp://{listen}:{self.port}", "--keys", self.keys, "--http",
+            f"127.0.0.1:{self.http_port}", "--disk-reserve", "5%"], self.env["scheduler"], product.root / "scheduler.log")
         self.workers = {}
         for index in range(1, workers + 1):
             self.add_worker(index)
@@ -110,9 +112,10 @@ class Cluster:
     def add_worker(self, index):
         wrap, address = self.place_worker(index)
         name = f"w{index}"
+        self.product.run("keys", "generate", name, "--keys", self.keys)
         self.workers[name] = Kept(name, [
             *wrap, self.product.worker, "--scheduler", f"tcp://{address}:{self.port}", "--store", self.product.store, "--name",
-            name, "--data-dir", self.data / name], self.env["workers"], self.product.root / f"{name}.log")
+            name, "--key", self.keys / f"{name}.key", "--data-dir", self.data / name], self.env["workers"], self.product.root / f"{name}.log")
         return self.workers[name]
 
     def start(self):

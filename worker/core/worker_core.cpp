@@ -106,7 +106,7 @@ void WorkerCore::on_message(Instant now, const ToWorker& message, std::vector<Wo
                  },
                  [&](const Refused& refused) {
                    left_ = true;
-                   out.push_back(Exit{1, refused.reason});
+                   out.push_back(Exit{5, refused.reason});
                  },
                  [&](const Place& place) {
                    if (!obeys(place.boot, place.seq)) return;

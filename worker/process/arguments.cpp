@@ -65,6 +65,10 @@ std::optional<int> parse_arguments(int argc, const char* const* argv, ProcessCon
   app.add_option("--store", config.store, "The scheduler's store: a path or file:///path")
       ->required()
       ->envname("MODELHOP_STORE");
+  app.add_option("--key", config.key,
+                 "FILE of this worker's key (modelhop keys generate NAME, beside the scheduler); a scheduler lets only "
+                 "workers with a key in, unless it runs with --insecure-loopback")
+      ->envname("MODELHOP_KEY");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

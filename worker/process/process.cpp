@@ -6,16 +6,18 @@
 #include <algorithm>
 #include <bit>
 #include <cstdio>
-#include <random>
 
 #include "common/base/time.h"
+#include "common/net/key_folder.h"
 #include "common/net/link.h"
 #include "worker/process/training_thread.h"
 
 namespace modelhop {
 namespace {
 
-constexpr int kExitInterrupted = 130;
+constexpr int kExitRefused = 5, kExitInterrupted = 130;
+// Whom the scheduler goes on refusing for so long is set up wrongly, or no longer wanted.
+constexpr std::int64_t kRefusedNs = 30 * kSecond;
 
 volatile sig_atomic_t signals_seen = 0;
 
@@ -45,13 +47,6 @@ int exit_code(const Status& status) {
   }
 }
 
-Incarnation random_incarnation() {
-  Incarnation out;
-  std::random_device random;
-  for (auto& byte : out.bytes) byte = static_cast<std::uint8_t>(random());
-  return out;
-}
-
 class Process {
  public:
   Process(const ProcessConfig& config, Trainer& trainer, const Incarnation& incarnation, PartitionCache& cache,
@@ -75,7 +70,12 @@ class Process {
         say(received.status().message());
         return 1;
       }
-      if (received->connected) step(WorkerReconnected{});
+      if (received->connected) {
+        has_connected_ = true;
+        refused_since_.reset();
+        step(WorkerReconnected{});
+      }
+      if (!received->refused.ok()) on_refused(received->refused);
       for (const Frame& frame : received->frames) on_frame(frame);
       for (const WorkerEvent& event : training_.take_events()) step(event);
       if (monotonic_now() >= core_.wake_at()) step(WorkerTick{});
@@ -106,6 +106,16 @@ class Process {
     }
   }
 
+  // A worker that has served waits for its scheduler, which may be about to come back; one that never has is told now.
+  void on_refused(const Status& status) {
+    if (std::has_single_bit(++refusals_)) say(status.message() + " (" + std::to_string(refusals_) + " times so far)");
+    if (!refused_since_) refused_since_ = monotonic_now();
+    const bool certain = status.code() == Code::kConflict;
+    const bool for_long = monotonic_now() - *refused_since_ >= kRefusedNs;
+    if (exit_ || (has_connected_ && !certain) || !((certain && !has_connected_) || for_long)) return;
+    exit_ = Exit{kExitRefused, status.message()};
+  }
+
   void step(const WorkerEvent& event) {
     if (exit_) return;
     std::vector<WorkerAction> actions;
@@ -124,7 +134,9 @@ class Process {
   WorkerCore core_;
   std::optional<Exit> exit_;
   bool draining_ = false;
-  std::uint64_t bad_frames_ = 0;
+  bool has_connected_ = false;
+  std::optional<Instant> refused_since_;
+  std::uint64_t bad_frames_ = 0, refusals_ = 0;
   TrainingThread training_;  // last: its end is waited for first
 };
 
@@ -141,8 +153,14 @@ int run_worker(const ProcessConfig& config, Trainer& trainer) {
   Result<std::unique_ptr<PartitionCache>> cache =
       PartitionCache::open(config.store, config.data_dir, config.memory_bytes);
   if (!cache.ok()) return refuse(cache.status());
-  const Incarnation incarnation = random_incarnation();
-  Result<std::unique_ptr<WorkerLink>> link = WorkerLink::connect(config.scheduler, incarnation);
+  std::optional<WorkerKeys> keys;
+  if (!config.key.empty()) {
+    Result<WorkerKeys> read = read_worker_keys(config.key);
+    if (!read.ok()) return refuse(read.status());
+    keys = std::move(*read);
+  }
+  const Incarnation incarnation = make_incarnation(keys ? keys->own.public_key : "");
+  Result<std::unique_ptr<WorkerLink>> link = WorkerLink::connect(config.scheduler, incarnation, keys);
   if (!link.ok()) return refuse(link.status());
   say("worker " + config.name + " " + to_string(incarnation) + " serves " + config.scheduler);
   return Process(config, trainer, incarnation, **cache, **store, **link).run();

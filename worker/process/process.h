@@ -16,6 +16,7 @@ struct ProcessConfig {
   std::string device{"cpu"};
   unsigned threads{1};
   std::string data_dir, store;
+  std::string key;               // file; empty: none
   std::uint64_t memory_bytes{};  // for resident partitions
 };
 

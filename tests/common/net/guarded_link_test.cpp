@@ -188,17 +188,20 @@ TEST_CASE("a revoked worker is out within a second, hears a last word, and stays
   CHECK(first(*server).from == self);
   REQUIRE(stays->send({2}).ok());
   CHECK(first(*server).from == others);
-  server->take_revoked();  // the list as it was read at first
+  CHECK(server->take_list_change());  // the list as it was read at first
+  CHECK_FALSE(server->take_list_change());
+  CHECK(server->revoked().empty());
+  CHECK(server->allows(self));
 
   keys.list->revoke(worker.own.public_key);
   const Instant revoked_at = monotonic_now();
-  std::vector<Incarnation> out;
-  while (out.empty() && monotonic_now() - revoked_at < 5 * kSecond) {
+  while (!server->take_list_change() && monotonic_now() - revoked_at < 5 * kSecond) {
     REQUIRE(server->receive(5 * kSecond).ok());
-    out = server->take_revoked();
   }
-  CHECK(out == std::vector<Incarnation>{self});
   CHECK(monotonic_now() - revoked_at < kSecond);
+  CHECK(server->revoked() == std::vector<Incarnation>{self});
+  CHECK_FALSE(server->allows(self));
+  CHECK(server->allows(others));
   CHECK(server->send(self, {9}).ok());
   server->drop(self);
   CHECK(server->send(self, {9}).code() == Code::kUnreachable);

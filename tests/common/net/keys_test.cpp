@@ -63,6 +63,13 @@ TEST_CASE("a key's text reads back, and no other text is a key", "[keys]") {
   CHECK(swapped.status().message().find("is not the public key's") != std::string::npos);
 }
 
+TEST_CASE("the documented key is what is written", "[keys]") {
+  const KeyFile key{"w1", "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs",
+                    "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"};
+  CHECK(is_documented("formats.md", "key", to_text(key)));
+  CHECK(*parse_key_file(to_text(key), "w1.key") == key);
+}
+
 TEST_CASE("a key has one spelling", "[keys]") {
   CHECK_FALSE(is_key(""));
   CHECK_FALSE(is_key(std::string(40, ' ')));

@@ -79,6 +79,7 @@ inline ServerConfig server_config(const Bench& bench, const std::string& state =
   config.state_dir = bench.scratch / state;
   config.store = bench.scratch / "store";
   config.listen = "tcp://127.0.0.1:0";
+  config.insecure_loopback = true;
   config.verbosity = -1;
   return config;
 }

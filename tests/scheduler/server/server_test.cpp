@@ -3,54 +3,13 @@
 #include <atomic>
 
 #include "common/base/limits.h"
-#include "common/net/link.h"
 #include "common/wire/messages.h"
 #include "scheduler/server/requests.h"
 #include "tests/scheduler/server/fixture.h"
+#include "tests/scheduler/server/hand_worker.h"
 
 using namespace modelhop;
 using namespace std::chrono_literals;
-
-namespace {
-
-// A worker that speaks the protocol by hand.
-struct HandWorker {
-  explicit HandWorker(const std::string& address, std::uint8_t seed = 9) {
-    self.bytes.fill(seed);
-    link = std::move(WorkerLink::connect(address, self)).value();
-    const Instant until = monotonic_now() + 5 * kSecond;
-    while (!link->receive(50 * kMillisecond)->connected) REQUIRE(monotonic_now() < until);
-  }
-  void send(const ToScheduler& message) const { REQUIRE(link->send(encode(message)).ok()); }
-  // The next message of one kind, at most 5 s.
-  template <class T>
-  T wait() const {
-    const Instant until = monotonic_now() + 5 * kSecond;
-    while (monotonic_now() < until) {
-      const auto received = link->receive(50 * kMillisecond);
-      for (const Frame& frame : received->frames) {
-        const auto message = decode_to_worker(frame);
-        REQUIRE(message.ok());
-        if (const T* found = std::get_if<T>(&*message)) return *found;
-      }
-    }
-    FAIL("no such message within 5 s");
-    return {};
-  }
-  WorkerHello hello(const std::string& name) const {
-    WorkerHello out;
-    out.name = name;
-    out.incarnation = self;
-    out.device = "cpu";
-    out.threads = 1;
-    out.memory_bytes = 1 << 30;
-    return out;
-  }
-  Incarnation self;
-  std::unique_ptr<WorkerLink> link;
-};
-
-}  // namespace
 
 TEST_CASE("an experiment is created once for its idempotency key, listed, canceled and deleted", "[server][api]") {
   const Bench bench;
@@ -214,6 +173,7 @@ TEST_CASE("a damaged journal is refused by seq, and the state directory is free 
   config.state_dir = bench.scratch / "state";
   config.store = bench.scratch / "store";
   config.listen = "tcp://127.0.0.1:0";
+  config.insecure_loopback = true;
   config.verbosity = -1;
   const Status refused = Server::start(config).status();
   CHECK(refused.message().find("journal.db: record ") != std::string::npos);

@@ -205,7 +205,7 @@ TEST_CASE("a refusal ends the worker with its reason", "[worker]") {
   Rig rig;
   const auto actions = rig.step(ToWorker(Refused{"no"}));
   REQUIRE(of<Exit>(actions).size() == 1);
-  CHECK(of<Exit>(actions)[0].code == 1);
+  CHECK(of<Exit>(actions)[0].code == 5);
   CHECK(of<Exit>(actions)[0].reason == "no");
 }
 
