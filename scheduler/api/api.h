@@ -23,9 +23,9 @@ struct ApiResponse {
 
 // What only the running process knows, counted since it started.
 struct ServiceFigures {
-  Histogram commit;    // of a group of records, by the journal's thread
-  Histogram decision;  // a step of the core
-  Histogram lag;       // from the time when a timer or a task was due to its turn on the loop
+  Histogram commit;            // of a group of records, by the journal's thread
+  Histogram decision;          // a step of the core
+  Histogram lag;               // from the time when a timer or a task was due to its turn on the loop
   std::uint64_t frames{};      // of allowed workers, each decoded once
   std::uint64_t bad_frames{};  // those of them that are no message, and what had no worker's shape
   std::uint64_t refused_frames{}, refused_keys{}, refused_handshakes{};  // never decoded: common/net/link.h, Refusals

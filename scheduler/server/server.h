@@ -47,8 +47,8 @@ struct ServerConfig {
   DiskReserve disk_reserve;
   std::int64_t disk_watch_ns{kDiskWatchNs};
   std::function<Result<DiskRoom>()> disk_room;  // of both places; empty: asked of the system
-  std::uint64_t snapshot_every{50'000};      // records
-  std::optional<std::uint64_t> history_max;  // records kept in the archive; none: all
+  std::uint64_t snapshot_every{50'000};         // records
+  std::optional<std::uint64_t> history_max;     // records kept in the archive; none: all
   // Another scheduler has taken the store over. Empty: a line on stderr, and the process ends with exit 5.
   std::function<void(const Status&)> on_fenced;
 };

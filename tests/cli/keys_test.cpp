@@ -93,7 +93,8 @@ TEST_CASE("a worker without a key learns at once why it may not speak", "[cli][k
                             "for i in $(seq 100); do grep -q join log && break; sleep 0.1; done; "
                             "address=$(sed -n \"s/.*--scheduler \\([^ ]*\\).*/\\1/p\" log); ";
   const std::string end = "; code=$?; kill $!; wait $!; exit $code'";
-  const Ran none = shell.sh(start + "timeout 40 " + kWorkerProgram + " --scheduler $address --store T --data-dir D" + end);
+  const Ran none =
+      shell.sh(start + "timeout 40 " + kWorkerProgram + " --scheduler $address --store T --data-dir D" + end);
   CHECK(none.exit == 5);
   CHECK(none.err.find("lets only workers with a key in") != std::string::npos);
   CHECK(slurp(shell.folder + "/log").find("--key S/keys/local.key") != std::string::npos);

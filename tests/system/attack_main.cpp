@@ -1,6 +1,6 @@
-// modelhop-attack: connections that a scheduler with keys must not listen to, by the thousand, each trying to bring in a
-// worker called "intruder". For `./dev test --long keys`.
-// usage: modelhop-attack ADDRESS COUNT SCHEDULER.pub REVOKED.key RECORDING [ALLOWED.key VICTIM]
+// modelhop-attack: connections that a scheduler with keys must not listen to, by the thousand, each trying to bring in
+// a worker called "intruder". For `./dev test --long keys`. usage: modelhop-attack ADDRESS COUNT SCHEDULER.pub
+// REVOKED.key RECORDING [ALLOWED.key VICTIM]
 //   RECORDING: what a worker's connection sent, from its first byte
 //   ALLOWED.key VICTIM: instead, COUNT times an allowed key in the name of another key's worker
 // Prints a line a kind: attempts, refused, let in. Exit 1: one was let in, or hung.
@@ -18,12 +18,12 @@
 namespace modelhop {
 namespace {
 
-constexpr int kAtOnce = 32;            // connections open at a time, and threads for raw ones
-constexpr int kPatienceMs = 8'000;     // longer than a scheduler's for a handshake
+constexpr int kAtOnce = 32;         // connections open at a time, and threads for raw ones
+constexpr int kPatienceMs = 8'000;  // longer than a scheduler's for a handshake
 
 enum class Kind : std::uint8_t { kWrongKey, kWrongScheduler, kRevoked, kNull, kPlain, kNoKey, kReplay, kOldProtocol };
-constexpr const char* kNames[] = {"wrong key",        "wrong scheduler's key", "revoked key",   "NULL",
-                                  "PLAIN",            "no key",                "replayed bytes", "ZMTP 1 and 2"};
+constexpr const char* kNames[] = {"wrong key", "wrong scheduler's key", "revoked key", "NULL", "PLAIN",
+                                  "no key",    "replayed bytes",        "ZMTP 1 and 2"};
 constexpr int kKinds = 8;
 
 struct Tally {
@@ -174,7 +174,8 @@ std::string slurp(const char* path) {
 
 int run(int argc, char** argv) {
   if (argc != 6 && argc != 8) {
-    std::fprintf(stderr, "usage: modelhop-attack ADDRESS COUNT SCHEDULER.pub REVOKED.key RECORDING [ALLOWED.key VICTIM]\n");
+    std::fprintf(stderr,
+                 "usage: modelhop-attack ADDRESS COUNT SCHEDULER.pub REVOKED.key RECORDING [ALLOWED.key VICTIM]\n");
     return 2;
   }
   const auto scheduler = parse_key_file(slurp(argv[3]), argv[3]);
