@@ -22,6 +22,9 @@ class AttendedService final : public Service {
     asked();
     return service_.records(after, experiment, limit);
   }
+  std::uint64_t gone_before(std::uint64_t after, ExperimentId experiment) override {
+    return service_.gone_before(after, experiment);
+  }
   std::uint64_t watch(std::function<void(std::uint64_t)> callback) override {
     return service_.watch(std::move(callback));
   }

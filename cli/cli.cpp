@@ -95,14 +95,16 @@ void Cli::note(const std::string& text) const {
 }
 
 void on_run(CLI::App* command, Cli& cli, std::function<Result<int>()> action) {
-  command->callback([&cli, action = std::move(action)] { cli.action = action; });
+  command->callback([command, &cli, action = std::move(action)] {
+    if (command->get_subcommands().empty()) cli.action = action;  // else it is the subcommand's turn
+  });
 }
 
 std::vector<std::string> command_list(const CLI::App& app) {
   std::vector<std::string> out;
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
     const auto below = command_list(*sub);
-    if (below.empty()) out.push_back(sub->get_name());
+    if (below.empty() || sub->get_require_subcommand_min() == 0) out.push_back(sub->get_name());
     for (const auto& words : below) out.push_back(sub->get_name() + " " + words);
   }
   return out;

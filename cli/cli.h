@@ -12,6 +12,8 @@
 
 namespace modelhop::cli {
 
+inline constexpr const char* kAcceptLostTailHelp =
+    "Serve though the journal lost records that were durable: what they said is forgotten";
 inline constexpr const char* kDiskReserveHelp =
     "Free space below which no new unit begins: bytes (2GiB) or a part (5%); default the smaller of 1GiB and 5%";
 

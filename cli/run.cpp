@@ -211,6 +211,7 @@ void add_run(CLI::App& app, Cli& cli) {
   options->port_given =
       option(command, "--port", options->port, "HTTP port (default 8080, or a free one; 0: any free one)");
   option(command, "--disk-reserve", options->disk_reserve, kDiskReserveHelp);
+  flag(command, "--accept-lost-tail", options->cluster.accept_lost_tail, kAcceptLostTailHelp);
   option(command, "--set", options->sets, "PATH=VALUE to change in the spec; may be given more than once").repeatable();
   on_run(command, cli, [&cli, options] { return run(cli, *options); });
 }

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/watch.h"
+#include "scheduler/server/backup.h"
 #include "scheduler/server/server.h"
 #include "scheduler/web/web_server.h"
 
@@ -19,6 +20,9 @@ struct SchedulerOptions {
   std::string http{"127.0.0.1:8080"};
   std::string keys, disk_reserve;
   bool insecure{}, insecure_loopback{};
+  std::uint64_t history_max{};
+  Option history_max_given;
+  bool accept_lost_tail{};
 };
 
 // "127.0.0.1:8080", "[::1]:8080", ":8080" or "8080".
@@ -48,6 +52,8 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
   if (!options.disk_reserve.empty()) {
     ASSIGN_OR_RETURN(server_config.disk_reserve, parse_disk_reserve(options.disk_reserve));
   }
+  if (options.history_max_given.given()) server_config.history_max = options.history_max;
+  server_config.core.accept_lost_tail = options.accept_lost_tail;
   server_config.verbosity = cli.verbose ? 1 : 0;
   ASSIGN_OR_RETURN(const auto server, Server::start(server_config));
   ASSIGN_OR_RETURN(const auto web, WebServer::start(config, *server));
@@ -69,6 +75,42 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
   return kOkExit;
 }
 
+Result<int> backup(const Cli& cli, const std::string& folder) {
+  const std::string state_dir = cli.settings.value("state_dir");
+  ASSIGN_OR_RETURN(const Copied copied, backup_state(state_dir, folder));
+  cli.note(fmt::format("{} holds {} up to record {}: {} files, {} bytes. States and data sets are in the store.",
+                       folder, state_dir, copied.seq, copied.files, copied.bytes));
+  return kOkExit;
+}
+
+struct RestoreOptions {
+  std::string backup;
+  bool take_over{}, accept_lost_tail{};
+};
+
+Result<int> restore(const Cli& cli, const RestoreOptions& options) {
+  const std::string state_dir = cli.settings.value("state_dir");
+  if (options.backup.empty() && !options.take_over) {
+    return invalid("scheduler restore: name a BACKUP, or --take-over to claim the store for " + state_dir +
+                   " as it is");
+  }
+  if (!options.backup.empty()) {
+    ASSIGN_OR_RETURN(const Copied copied, restore_state(options.backup, state_dir));
+    cli.note(fmt::format("{} is restored up to record {}", state_dir, copied.seq));
+  }
+  if (!options.take_over) {
+    cli.note(
+        "the scheduler whose copy this is still has the store; `modelhop scheduler restore --take-over` claims it");
+    return kOkExit;
+  }
+  const std::string uri = cli.settings.store();
+  ASSIGN_OR_RETURN(const auto store, open_store(uri));
+  ASSIGN_OR_RETURN(const std::uint64_t seq, take_store_over(state_dir, *store, options.accept_lost_tail));
+  cli.note(fmt::format("store {} is that of {} now, from record {} on; who worked over it ends at its next renewal",
+                       uri, state_dir, seq));
+  return kOkExit;
+}
+
 }  // namespace
 
 void add_scheduler(CLI::App& app, Cli& cli) {
@@ -84,7 +126,29 @@ void add_scheduler(CLI::App& app, Cli& cli) {
   flag(command, "--insecure", options->insecure, "Allow an HTTP address beyond loopback, for anybody");
   option(command, "--keys", options->keys, "DIR of the keys that workers need (default STATE_DIR/keys)");
   flag(command, "--insecure-loopback", options->insecure_loopback, "Workers of this machine need no key");
+  options->history_max_given =
+      option(command, "--history-max", options->history_max, "Records to keep in the archive (default: all)");
+  flag(command, "--accept-lost-tail", options->accept_lost_tail, kAcceptLostTailHelp);
   on_run(command, cli, [&cli, options] { return serve(cli, *options); });
+
+  const auto folder = make_options<std::string>();
+  CLI::App* of_backup =
+      add_command(command, "backup", "Copy the state directory, while its scheduler runs or not, and verify the copy",
+                  "  modelhop scheduler backup /backups/today --state-dir D");
+  option(of_backup, "folder", *folder, "Where to: a folder that is empty or not there yet").required();
+  on_run(of_backup, cli, [&cli, folder] { return backup(cli, *folder); });
+
+  const auto restoring = make_options<RestoreOptions>();
+  CLI::App* of_restore =
+      add_command(command, "restore", "Make a state directory of a backup; --take-over claims the store for it",
+                  "  modelhop scheduler restore /backups/today --state-dir D --store /shared/store --take-over\n"
+                  "  modelhop scheduler restore --take-over --state-dir D --store /shared/store");
+  option(of_restore, "backup", restoring->backup,
+         "What `modelhop scheduler backup` wrote; none: the state directory as it is");
+  flag(of_restore, "--take-over", restoring->take_over,
+       "The store is this state directory's from now on; a scheduler that works over it ends");
+  flag(of_restore, "--accept-lost-tail", restoring->accept_lost_tail, kAcceptLostTailHelp);
+  on_run(of_restore, cli, [&cli, restoring] { return restore(cli, *restoring); });
 }
 
 }  // namespace modelhop::cli

@@ -187,7 +187,7 @@ Result<JournalSequence> JournalSequence::open(const std::string& state_dir) {
 }
 
 // The journal first: what leaves it after that is in a segment which is listed here, and is still seen in it too.
-Status JournalSequence::begin() {
+Status JournalSequence::begin(bool whole) {
   RETURN_IF_ERROR(journal_.run("BEGIN"));
   Result<JournalEnd> base = read_base(journal_, journal_path(state_dir_));
   if (!base.ok()) {
@@ -195,15 +195,21 @@ Status JournalSequence::begin() {
     return base.status();
   }
   base_ = *base;
-  segments_ = list_segments(state_dir_);
+  whole_ = whole;
+  segments_.reset();
   return {};
 }
 
 void JournalSequence::end() { (void)journal_.run("ROLLBACK"); }
 
-std::uint64_t JournalSequence::first() const {
+const std::vector<Segment>& JournalSequence::segments() {
+  if (!segments_) segments_ = list_segments(state_dir_);
+  return *segments_;
+}
+
+std::uint64_t JournalSequence::first() {
   std::uint64_t first = base_.seq + 1;
-  for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment) {
+  for (auto segment = segments().rbegin(); segment != segments().rend(); ++segment) {
     if (segment->to + 1 < first) break;  // what is older stands alone
     first = std::min(first, segment->from);
   }
@@ -238,7 +244,8 @@ Status JournalSequence::walk(std::uint64_t after, ExperimentId experiment,
       if (!more) return false;
     }
   };
-  for (const Segment& segment : segments_) {
+  static const std::vector<Segment> kNone;
+  for (const Segment& segment : whole_ || after < base_.seq ? segments() : kNone) {
     if (segment.to <= after) continue;
     ASSIGN_OR_RETURN(Database * database, open_segment(segment));
     ASSIGN_OR_RETURN(const bool more, walk_one(*database, segment.to));
@@ -262,9 +269,9 @@ Result<std::optional<ContentHash>> JournalSequence::check_of(std::uint64_t seq) 
 
 Result<JournalEnd> JournalSequence::last() {
   JournalEnd end = base_;
-  if (!segments_.empty() && segments_.back().to > end.seq) {
-    ASSIGN_OR_RETURN(const auto check, check_of(segments_.back().to));
-    end = {segments_.back().to, check.value_or(ContentHash{})};
+  if (!segments().empty() && segments().back().to > end.seq) {
+    ASSIGN_OR_RETURN(const auto check, check_of(segments().back().to));
+    end = {segments().back().to, check.value_or(ContentHash{})};
   }
   ASSIGN_OR_RETURN(Statement newest, journal_.prepare("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1"));
   ASSIGN_OR_RETURN(const bool there, newest.step());

@@ -36,11 +36,13 @@ class JournalSequence {
   // kNotFound: there is no journal.
   static Result<JournalSequence> open(const std::string& state_dir);
 
-  // Between the two, what is read is one moment's.
-  Status begin();
+  // Between the two, what is read is one moment's. The archive is looked at where `whole`, or once it is needed: what
+  // journal.db is said to hold need not be looked for elsewhere, unless it may be damaged.
+  Status begin(bool whole = true);
   void end();
+  std::uint64_t left() const { return base_.seq; }  // the last record that has left journal.db
 
-  std::uint64_t first() const;  // the oldest record that is kept, and all after it up to the end
+  std::uint64_t first();  // the oldest record that is kept, and all after it up to the end
   struct Row {
     std::uint64_t seq{}, at{}, experiment{}, version{};
     std::string_view type, body;
@@ -55,11 +57,13 @@ class JournalSequence {
   JournalSequence(std::string state_dir, Database database)
       : state_dir_(std::move(state_dir)), journal_(std::move(database)) {}
   Result<Database*> open_segment(const Segment& segment);
+  const std::vector<Segment>& segments();
 
   std::string state_dir_;
   Database journal_;
   JournalEnd base_;  // what left journal.db
-  std::vector<Segment> segments_;
+  bool whole_ = true;
+  std::optional<std::vector<Segment>> segments_;  // of this moment, once listed
   std::string opened_path_;
   std::unique_ptr<Database> opened_;  // the segment that was read last
 };

@@ -35,6 +35,7 @@ class SqliteJournalReader final : public JournalReader {
   Result<std::uint64_t> gone_before(std::uint64_t after, ExperimentId experiment) override {
     std::uint64_t gone = 0;
     RETURN_IF_ERROR(in_one_moment([&]() -> Status {
+      if (after >= sequence_.left()) return {};
       const std::uint64_t first = sequence_.first();
       if (after + 1 >= first) return {};
       gone = first;
@@ -50,7 +51,7 @@ class SqliteJournalReader final : public JournalReader {
  private:
   template <class Body>
   Status in_one_moment(Body body) {
-    RETURN_IF_ERROR(sequence_.begin());
+    RETURN_IF_ERROR(sequence_.begin(false));
     const Status status = body();
     sequence_.end();
     return status;

@@ -45,11 +45,13 @@ constexpr Upgrade kUpgrades[] = {
     {"booted", 1, "accept_lost_tail", "false"},
 };
 
-void upgrade(nlohmann::json& body, std::string_view type, std::uint16_t from) {
-  if (!body.is_object()) return;
+// False: it has a key that its version did not know.
+bool upgrade(nlohmann::json& body, std::string_view type, std::uint16_t from) {
   for (const Upgrade& step : kUpgrades) {  // by version
-    if (type == step.type && from <= step.from) body.emplace(step.key, nlohmann::json::parse(step.value));
+    if (!body.is_object() || type != step.type || from > step.from) continue;
+    if (!body.emplace(step.key, nlohmann::json::parse(step.value)).second) return false;
   }
+  return true;
 }
 
 std::string dump(const nlohmann::json& json) {
@@ -120,7 +122,7 @@ Result<RecordBody> parse_record(std::string_view type, std::uint16_t version, st
   }
   Result<nlohmann::json> json = parse_bounded_json(body, kRecordBytesMax);
   if (!json.ok()) return Status(json.status().code(), "record " + std::string(type) + " " + json.status().message());
-  upgrade(*json, type, version);
+  if (!upgrade(*json, type, version)) return corrupt(std::string(type) + ": has a key that its version does not know");
   RecordBody out;
   emplace_type(out, index, std::make_index_sequence<std::variant_size_v<RecordBody>>());
   JsonReader reader(*json, std::string(type));

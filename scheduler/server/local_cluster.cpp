@@ -85,6 +85,7 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
   of_server.core.workers_expected = config.workers;
   of_server.core.replace_after_ms = kReplaceAfterMs;
   of_server.disk_reserve = config.disk_reserve;
+  of_server.core.accept_lost_tail = config.accept_lost_tail;
   of_server.verbosity = config.verbose ? 1 : -1;
   std::vector<std::string> names;
   for (unsigned i = 1; i <= config.workers; ++i) names.push_back("w" + std::to_string(i));

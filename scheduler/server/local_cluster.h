@@ -30,6 +30,7 @@ struct ClusterConfig {
   bool insecure_loopback{};      // without it, keys of this life: files that only this user reads
   bool verbose{};                // the scheduler's log on stderr, too; it always is in STATE/logs
   DiskReserve disk_reserve;
+  bool accept_lost_tail{};  // CoreConfig
   SupervisorLimits limits;
 };
 

@@ -1,5 +1,7 @@
 #include "scheduler/server/requests.h"
 
+#include <charconv>
+
 #include "common/base/limits.h"
 #include "common/base/version.h"
 #include "common/state/state_file.h"
@@ -116,6 +118,40 @@ void content(const Backends& backends, const std::string& id, Done done) {
   });
 }
 
+// A page of an experiment's records after a seq. Read on the side thread: the older ones lie in the archive.
+void records(const Backends& backends, const std::string& name, const ApiRequest& request, Done done) {
+  const auto number = [&](const char* key, std::uint64_t otherwise) -> std::optional<std::uint64_t> {
+    const auto given = request.query.find(key);
+    if (given == request.query.end()) return otherwise;
+    std::uint64_t value = 0;
+    const char* end = given->second.data() + given->second.size();
+    const auto parsed = std::from_chars(given->second.data(), end, value);
+    return parsed.ec == std::errc() && parsed.ptr == end ? std::optional(value) : std::nullopt;
+  };
+  const auto after = number("after", 0), limit = number("limit", 100);
+  if (!after || !limit || *limit == 0 || *limit > 1'000) {
+    return done(problem(400, "bad request", "after is a record's seq, and limit a number from 1 to 1000"));
+  }
+  on_loop(backends, done, [backends, name, done, after = *after, limit = *limit](Loop& loop) {
+    const ExperimentRow* row = find_experiment(loop.core_on_loop().state(), name);
+    if (row == nullptr) return done(problem(404, "not found", "no experiment \"" + name + "\" here"));
+    on_side(backends, done, [backends, done, after, limit, id = row->id] {
+      if (const std::uint64_t first = backends.service->gone_before(after, id); first != 0) {
+        return done(problem(410, "gone",
+                            "records before " + std::to_string(first) +
+                                " are kept no longer; ask for the experiment as it is, and go on with ?after=" +
+                                std::to_string(first - 1)));
+      }
+      std::string body = "{\"items\":[", next = "null";
+      for (const RecordLine& line : backends.service->records(after, id, limit)) {
+        body += (next == "null" ? "" : ",") + line.json;
+        next = std::to_string(line.seq);
+      }
+      done({200, "application/json", body + "],\"next\":" + next + "}"});
+    });
+  });
+}
+
 // Splits "NAME:verb". False: there is no verb.
 bool split_verb(const std::string& part, std::string& name, std::string& verb) {
   const std::size_t colon = part.rfind(':');
@@ -141,6 +177,10 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
   if (request.method == "GET") {
     if (first == "datasets" && second.find('/') == std::string::npos)
       return datasets(backends, second, std::move(done));
+    constexpr std::string_view kRecords = "/records";
+    if (first == "experiments" && second.ends_with(kRecords)) {
+      return records(backends, second.substr(0, second.size() - kRecords.size()), request, std::move(done));
+    }
     constexpr std::string_view kContent = "/content";
     if (first == "checkpoints" && second.ends_with(kContent)) {
       return content(backends, second.substr(0, second.size() - kContent.size()), std::move(done));

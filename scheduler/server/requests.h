@@ -6,6 +6,7 @@
 #include "common/store/blob_store.h"
 #include "scheduler/api/api.h"
 #include "scheduler/server/loop.h"
+#include "scheduler/server/service.h"
 #include "scheduler/server/task_thread.h"
 
 namespace modelhop {
@@ -17,6 +18,7 @@ struct Backends {
   TaskThread& side;
   BlobStore& store;
   std::uint64_t content_bytes_max;  // kContentBytesMax
+  Service* service;                 // for records
 };
 
 // Routes a request to what answers it. `done` is called on the loop's thread or the side thread.

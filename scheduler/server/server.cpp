@@ -117,7 +117,7 @@ void Server::ask(ApiRequest request, std::function<void(ApiResponse)> done) {
     --waiting_;
     return done(busy());
   }
-  handle_request({*loop_, *side_, *store_, config_.content_bytes_max}, std::move(request),
+  handle_request({*loop_, *side_, *store_, config_.content_bytes_max, this}, std::move(request),
                  [this, done = std::move(done)](ApiResponse response) {
                    --waiting_;
                    done(std::move(response));
@@ -142,6 +142,13 @@ std::vector<RecordLine> Server::records(std::uint64_t after, ExperimentId experi
     out.push_back({line.seq, line.experiment, std::move(line.type), std::move(line.json)});
   }
   return out;
+}
+
+std::uint64_t Server::gone_before(std::uint64_t after, ExperimentId experiment) {
+  std::lock_guard guard(reader_mutex_);
+  const Result<std::uint64_t> first = reader_->gone_before(after, experiment);
+  if (!first.ok()) log_->error("{}", first.status().message());
+  return first.ok() ? *first : 0;
 }
 
 std::uint64_t Server::watch(std::function<void(std::uint64_t)> callback) {

@@ -69,6 +69,7 @@ class Server final : public Service {
   ApiResponse ask_and_wait(ApiRequest request);
   // At most kRecordsAtOnceMax, whatever `limit` is: go on after the last.
   std::vector<RecordLine> records(std::uint64_t after, ExperimentId experiment, std::size_t limit) override;
+  std::uint64_t gone_before(std::uint64_t after, ExperimentId experiment) override;
   std::uint64_t watch(std::function<void(std::uint64_t seq)> callback) override;
   void unwatch(std::uint64_t handle) override;
 

@@ -24,6 +24,8 @@ class Service {
   virtual void ask(ApiRequest request, std::function<void(ApiResponse)> done) = 0;
   // Durable records with seq > after, in order, of one experiment or (0) of all; at most limit.
   virtual std::vector<RecordLine> records(std::uint64_t after, ExperimentId experiment, std::size_t limit) = 0;
+  // Not 0: records after `after` are kept no longer (--history-max), and this is the first that is.
+  virtual std::uint64_t gone_before(std::uint64_t after, ExperimentId experiment) = 0;
   // Called after each commit with the newest durable seq, from a thread of the service; must not block.
   // Returns a handle for unwatch(), which waits for a running call.
   virtual std::uint64_t watch(std::function<void(std::uint64_t seq)> callback) = 0;

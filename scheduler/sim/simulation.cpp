@@ -48,6 +48,7 @@ Outcome Simulation::run() {
     check_replay();
     check();
   }
+  outcome_.journal = std::move(journal_);
   return std::move(outcome_);
 }
 

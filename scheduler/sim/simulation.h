@@ -38,6 +38,7 @@ struct Outcome {
   std::array<std::uint64_t, kEventKinds> events_by_kind{};
   std::array<std::uint64_t, kFaultKinds> faults_by_kind{};
   std::array<std::uint64_t, std::variant_size_v<RecordBody>> records_by_type{};
+  std::vector<Record> journal;
   std::vector<std::string> violations;  // of the first event that had any
 };
 

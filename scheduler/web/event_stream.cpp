@@ -63,6 +63,11 @@ class Events final : public EventStream, public std::enable_shared_from_this<Eve
   void pump() {
     if (closed_ || !shared_->open) return close();
     more_ = false;
+    // What the client would have to read next is gone: it asks for the present state, and goes on from what is kept.
+    if (const std::uint64_t first = shared_->service.gone_before(last_, experiment_); first != 0) {
+      last_ = first - 1;
+      out_ += "id: " + std::to_string(last_) + "\nevent: reset\ndata: {\"first\":" + std::to_string(first) + "}\n\n";
+    }
     for (const RecordLine& line : shared_->service.records(last_, experiment_, kRecordsAtOnce)) {
       if (!out_.empty() && out_.size() + line.json.size() > shared_->config.limits.stream_buffer_bytes) break;
       out_ += "id: " + std::to_string(line.seq) + "\nevent: " + line.type + "\ndata: " + line.json + "\n\n";

@@ -2,6 +2,7 @@
 // parser takes the same bytes as a record's body: refused, or read and written back stably.
 #include <cstdlib>
 #include <string_view>
+#include <vector>
 
 #include "common/base/check.h"
 #include "common/wire/messages.h"
@@ -11,10 +12,16 @@ using namespace modelhop;
 
 namespace {
 
-constexpr std::string_view kTypes[] = {
-    "booted",           "worker_joined",      "worker_left",   "dataset_registered",
-    "partition_placed", "experiment_created", "trial_created", "trial_evaluated",
-    "unit_leased",      "unit_finished",      "unit_released", "experiment_state_changed"};
+// Every type of record, as an empty one.
+const std::vector<RecordBody>& types() {
+  static const std::vector<RecordBody> all = [] {
+    std::vector<RecordBody> bodies;
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (bodies.emplace_back(std::in_place_index<I>), ...); }
+    (std::make_index_sequence<std::variant_size_v<RecordBody>>{});
+    return bodies;
+  }();
+  return all;
+}
 
 }  // namespace
 
@@ -29,11 +36,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(std::equal(again.begin(), again.end(), bytes.begin(), bytes.end()));
   }
   if (size == 0) return 0;
-  const std::string_view type = kTypes[data[0] % std::size(kTypes)];
+  const RecordBody& kind = types()[data[0] % types().size()];
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (const auto record = parse_record(type, 1, body); record.ok()) {
+  for (std::uint16_t version = 1; version <= type_version(kind); ++version) {
+    const auto record = parse_record(type_name(kind), version, body);
+    if (!record.ok()) continue;
     const std::string text = to_json(*record);
-    const auto back = parse_record(type, 1, text);
+    const auto back = parse_record(type_name(kind), type_version(kind), text);
     CHECK(back.ok());
     CHECK(to_json(*back) == text);
   }

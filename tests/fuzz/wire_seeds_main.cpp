@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     for (const ToScheduler& message : one_of_each<ToScheduler>(seed)) write(encode(message));
     for (const ToWorker& message : one_of_each<ToWorker>(seed)) write(encode(message));
     for (const RecordBody& body : one_of_each<RecordBody>(seed)) {
-      for (char type = 0; type < 12; ++type) write(std::string(1, type) + to_json(body));
+      write(std::string(1, static_cast<char>(body.index())) + to_json(body));
     }
   }
   return 0;

@@ -118,6 +118,7 @@ TEST_CASE("a record of an older version is read as one of today's", "[wire][reco
   CHECK_FALSE(std::get<Booted>(*old).accept_lost_tail);
   CHECK_FALSE(parse_record("booted", 1, "{\"boot\":3,\"bout\":3}").ok());
   CHECK_FALSE(parse_record("booted", 1, "[3]").ok());
+  CHECK_FALSE(parse_record("booted", 1, "{\"accept_lost_tail\":true,\"boot\":3}").ok());
   CHECK_FALSE(parse_record("booted", 2, "{\"boot\":3}").ok());
   CHECK_FALSE(parse_record("booted", 0, "{\"boot\":3}").ok());
 }

@@ -204,3 +204,129 @@ TEST_CASE("a deleted experiment leaves no state in the store", "[server][api]") 
   while (!server->store().list("states/").value().empty() && monotonic_now() < until) std::this_thread::sleep_for(10ms);
   CHECK(server->store().list("states/").value().empty());
 }
+
+namespace {
+
+// A server that takes a snapshot every few records, and a client that makes and ends experiments on it.
+struct Compacting {
+  explicit Compacting(std::optional<std::uint64_t> history_max) : history_max_(history_max) { start(); }
+  void start() {
+    server.reset();
+    ServerConfig config;
+    config.state_dir = bench.scratch / "state";
+    config.store = bench.scratch / "store";
+    config.listen = "tcp://127.0.0.1:0";
+    config.verbosity = -1;
+    config.snapshot_every = 20;
+    config.history_max = history_max_;
+    Result<std::unique_ptr<Server>> started = Server::start(config);
+    INFO(started.status().message());
+    REQUIRE(started.ok());
+    server = std::move(*started);
+  }
+  void experiment() {
+    ++experiments;
+    REQUIRE(ask(*server, "POST", "experiments", example_spec("n" + std::to_string(experiments))).status == 201);
+    REQUIRE(ask(*server, "POST", "experiments/e" + std::to_string(experiments) + ":cancel").status == 200);
+    // What was recorded is written and moved on a thread of its own.
+    std::this_thread::sleep_for(20ms);
+  }
+  std::vector<std::string> files(const std::string& prefix) const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(bench.scratch / "state")) {
+      const std::string name = std::filesystem::relative(entry.path(), bench.scratch / "state").string();
+      if (name.starts_with(prefix)) names.push_back(name);
+    }
+    return names;
+  }
+  bool wait_for_segments(std::size_t count) const {
+    const Instant until = monotonic_now() + 10 * kSecond;
+    while (files("archive/").size() < count && monotonic_now() < until) std::this_thread::sleep_for(10ms);
+    return files("archive/").size() >= count;
+  }
+  Bench bench;
+  std::optional<std::uint64_t> history_max_;
+  std::unique_ptr<Server> server;
+  int experiments = 0;
+};
+
+}  // namespace
+
+TEST_CASE("records move to the archive while the service runs, and nobody who reads them notices",
+          "[server][archive]") {
+  Compacting it(std::nullopt);
+  while (it.experiments < 30) it.experiment();
+  REQUIRE(it.wait_for_segments(3));
+  const auto all = it.server->records(0, {}, kRecordsAtOnceMax);
+  for (std::size_t i = 0; i < all.size(); ++i) REQUIRE(all[i].seq == i + 1);
+  CHECK(it.files("snapshot-").size() == 2);
+  const std::string before = ask(*it.server, "GET", "experiments").body;
+  const std::string trials = ask(*it.server, "GET", "experiments/e1/trials").body;
+  it.start();
+  CHECK(ask(*it.server, "GET", "experiments").body == before);
+  CHECK(ask(*it.server, "GET", "experiments/e1/trials").body == trials);
+  const auto again = it.server->records(0, {}, kRecordsAtOnceMax);
+  REQUIRE(again.size() > all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) REQUIRE(again[i].json == all[i].json);
+  const std::string log = text_of(it.bench.scratch / "state/logs/scheduler.log");
+  CHECK(log.find("read from snapshot ") != std::string::npos);
+
+  // In pages, over the archive and journal.db.
+  std::uint64_t after = 0, pages = 0;
+  std::vector<std::uint64_t> seqs;
+  for (;;) {
+    const ApiResponse page = it.server->ask_and_wait(
+        {"GET", "/api/v1/experiments/e1/records", {{"after", std::to_string(after)}, {"limit", "2"}}, "", ""});
+    REQUIRE(page.status == 200);
+    const Json json = json_of_body(page);
+    if (json["next"].is_null()) break;
+    for (const Json& item : json["items"]) {
+      CHECK(item["experiment"] == "e1");
+      seqs.push_back(item["seq"]);
+    }
+    after = json["next"];
+    ++pages;
+  }
+  CHECK(pages > 2);
+  std::vector<std::uint64_t> expected;
+  for (const RecordLine& line : it.server->records(0, {1}, 1'000)) expected.push_back(line.seq);
+  CHECK(seqs == expected);
+  CHECK(ask(*it.server, "GET", "experiments/e99/records").status == 404);
+  CHECK(it.server->ask_and_wait({"GET", "/api/v1/experiments/e1/records", {{"after", "x"}}, "", ""}).status == 400);
+}
+
+TEST_CASE("a cursor older than what is kept gets 410, and a newer experiment has lost nothing", "[server][archive]") {
+  Compacting it(30);
+  while (it.experiments < 40) it.experiment();
+  const Instant until = monotonic_now() + 10 * kSecond;
+  while (it.server->gone_before(0, {}) == 0 && monotonic_now() < until) {
+    it.experiment();
+  }
+  const std::uint64_t first = it.server->gone_before(0, {});
+  REQUIRE(first > 1);
+  const ApiResponse gone = ask(*it.server, "GET", "experiments/e1/records");
+  CHECK(gone.status == 410);
+  CHECK(gone.content_type == "application/problem+json");
+  CHECK(gone.body.find("?after=") != std::string::npos);
+  CHECK(it.server->records(0, {}, 1).at(0).seq >= first);
+  it.experiment();
+  const std::string newest = "experiments/e" + std::to_string(it.experiments) + "/records";
+  CHECK(ask(*it.server, "GET", newest).status == 200);
+  CHECK_FALSE(json_of_body(ask(*it.server, "GET", newest))["items"].empty());
+  it.start();  // from its snapshot: the older records are gone
+  CHECK(ask(*it.server, "GET", "experiments/e1").status == 200);
+}
+
+TEST_CASE("a deleted experiment's records leave the archive, the others stay", "[server][archive]") {
+  Compacting it(std::nullopt);
+  while (it.experiments < 10) it.experiment();
+  REQUIRE(ask(*it.server, "DELETE", "experiments/e3").status == 200);
+  const Instant until = monotonic_now() + 20 * kSecond;
+  while (!it.server->records(0, {3}, 10).empty() && monotonic_now() < until) it.experiment();
+  CHECK(it.server->records(0, {3}, 10).empty());
+  CHECK_FALSE(it.server->records(0, {2}, 10).empty());
+  CHECK(it.server->gone_before(0, {}) == 0);
+  it.start();
+  CHECK(ask(*it.server, "GET", "experiments/e2").status == 200);
+  CHECK(ask(*it.server, "GET", "experiments/e3").status == 404);
+}

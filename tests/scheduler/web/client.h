@@ -46,6 +46,16 @@ class FakeService final : public Service {
     }
     return out;
   }
+  std::uint64_t gone_before(std::uint64_t after, ExperimentId) override {
+    const std::lock_guard lock(mutex_);
+    return !lines_.empty() && first_ > after + 1 ? first_ : 0;
+  }
+  // What is older is kept no longer.
+  void forget_before(std::uint64_t first) {
+    const std::lock_guard lock(mutex_);
+    first_ = first;
+    std::erase_if(lines_, [&](const RecordLine& line) { return line.seq < first; });
+  }
   std::uint64_t watch(std::function<void(std::uint64_t)> callback) override {
     const std::lock_guard lock(mutex_);
     watcher_ = std::move(callback);
@@ -76,6 +86,7 @@ class FakeService final : public Service {
   std::mutex mutex_;
   ApiRequest last_;
   std::vector<RecordLine> lines_;
+  std::uint64_t first_ = 1;
   std::vector<std::function<void(ApiResponse)>> kept_;
   std::function<void(std::uint64_t)> watcher_;
 };

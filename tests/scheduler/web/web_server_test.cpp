@@ -176,6 +176,19 @@ TEST_CASE("an event stream resumes after Last-Event-ID and tells only its experi
   CHECK(client.read("\n:\n\n").find("\n:\n\n") != std::string::npos);  // the heartbeat
 }
 
+TEST_CASE("an event stream whose next records are gone says so, and goes on from what is kept", "[web][events]") {
+  Running running;
+  for (int n = 1; n <= 5; ++n) running.service.publish(1, "{\"n\":" + std::to_string(n) + "}");
+  running.service.forget_before(4);
+  Client client(running.web->port());
+  client.send("GET /api/v1/experiments/e1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n");
+  const std::string text = client.read("{\"n\":5}\n\n");
+  CHECK(text.find("id: 3\nevent: reset\ndata: {\"first\":4}\n\nid: 4\n") != std::string::npos);
+  Client within(running.web->port());
+  within.send("GET /api/v1/experiments/e1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 3\r\n\r\n");
+  CHECK(within.read("{\"n\":5}\n\n").find("reset") == std::string::npos);
+}
+
 TEST_CASE("an event stream starts with what comes next unless told otherwise", "[web][events]") {
   Running running;
   running.service.publish(1, R"({"n":1})");
