@@ -17,12 +17,11 @@
 namespace modelhop {
 namespace {
 
-[[noreturn]] void end_process(const std::string& path, const Status& status) {
-  std::fprintf(
-      stderr,
-      "modelhop: %s: %s; ending now, since records could be lost. Free space or repair the disk and start again: "
-      "everything up to the last durable record is there.\n",
-      path.c_str(), status.message().c_str());
+[[noreturn]] void end_process(const Status& status) {
+  std::fprintf(stderr,
+               "modelhop: %s; ending now, since records could be lost. Free space or repair the disk and start again: "
+               "everything up to the last durable record is there.\n",
+               status.message().c_str());
   std::_Exit(1);
 }
 
@@ -120,7 +119,7 @@ class SqliteJournal final : public Journal {
         if (queue_.empty()) {
           const JournalEnd until = leave_;
           guard.unlock();
-          if (Status status = leave_some(until); !status.ok()) end_process(path_, status);
+          if (Status status = leave_some(until); !status.ok()) end_process(status);
           continue;
         }
         while (!queue_.empty() && group.size() < kJournalGroupMax) {
@@ -131,8 +130,8 @@ class SqliteJournal final : public Journal {
         callback = callback_;
       }
       const Instant before = monotonic_now();
-      if (Status status = commit(group); !status.ok()) end_process(path_, status);
-      if (Status status = witness_.write(end_); !status.ok()) end_process(path_, status);
+      if (Status status = commit(group); !status.ok()) end_process(status);
+      if (Status status = witness_.write(end_); !status.ok()) end_process(status);
       const Instant after = monotonic_now();
       {
         std::lock_guard guard(mutex_);
@@ -163,7 +162,8 @@ class SqliteJournal final : public Journal {
       if (row) return environment("SQLite answered an insertion with a row");
       insert.reset();
     }
-    return database_.run("COMMIT");
+    RETURN_IF_ERROR(database_.run("COMMIT"));
+    return database_.checkpoint();
   }
 
   // What leaves and where it ends is one transaction, so no row is gone that the archive was not said to have.
@@ -182,6 +182,7 @@ class SqliteJournal final : public Journal {
     RETURN_IF_ERROR(database_.run("DELETE FROM records WHERE seq <= " + std::to_string(base.seq)));
     RETURN_IF_ERROR(write_base(database_, base));
     RETURN_IF_ERROR(database_.run("COMMIT"));
+    RETURN_IF_ERROR(database_.checkpoint());
     std::lock_guard guard(mutex_);
     base_ = base;
     return {};
@@ -252,6 +253,7 @@ Result<std::unique_ptr<Journal>> open_journal(FileLock lock, const std::string& 
     RETURN_IF_ERROR(write_base(database, base));
   }
   RETURN_IF_ERROR(database.run("COMMIT"));
+  RETURN_IF_ERROR(database.checkpoint());
   ASSIGN_OR_RETURN(Witness witness, Witness::open(state_dir));
   RETURN_IF_ERROR(witness.write(end));
   RETURN_IF_ERROR(sync_folder(state_dir));

@@ -11,7 +11,9 @@ constexpr int kBusyMs = 5'000;  // a reader beside the writer waits so long at a
 
 Status failed(sqlite3* handle, const std::string& what) {
   const int code = handle == nullptr ? SQLITE_NOMEM : sqlite3_errcode(handle);
-  const std::string message = what + ": " + (handle == nullptr ? "out of memory" : sqlite3_errmsg(handle));
+  const char* path = handle == nullptr ? nullptr : sqlite3_db_filename(handle, "main");
+  const std::string name = path == nullptr || what.starts_with(path) ? "" : std::string(path) + ": ";
+  const std::string message = name + what + ": " + (handle == nullptr ? "out of memory" : sqlite3_errmsg(handle));
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return corrupt(message);
   return environment(message);
 }
@@ -105,6 +107,22 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
 Status Database::run(const std::string& sql) {
   if (sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
   return failed(handle_.get(), sql);
+}
+
+Status Database::checkpoint() {
+  if (log_pages_ == nullptr) {
+    log_pages_ = std::make_unique<int>(kLogPagesMax);  // unknown: look now
+    const auto note = [](void* pages, sqlite3*, const char*, int now) {
+      *static_cast<int*>(pages) = now;
+      return SQLITE_OK;
+    };
+    sqlite3_wal_hook(handle_.get(), note, log_pages_.get());
+  }
+  if (*log_pages_ < kLogPagesMax) return {};
+  const int code = sqlite3_wal_checkpoint_v2(handle_.get(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  // What a reader still needs is copied by a later call.
+  if (code == SQLITE_OK || code == SQLITE_BUSY || code == SQLITE_LOCKED) return {};
+  return failed(handle_.get(), "checkpoint");
 }
 
 Result<Statement> Database::prepare(const std::string& sql) {

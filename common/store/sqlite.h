@@ -14,6 +14,8 @@ struct sqlite3_stmt;
 
 namespace modelhop {
 
+inline constexpr int kLogPagesMax = 1'000;  // of a write-ahead log, then it is copied back: 4 MB
+
 class Statement {
  public:
   explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
@@ -50,11 +52,16 @@ class Database {
   Result<Statement> prepare(const std::string& sql);
   Result<std::uint64_t> number(const std::string& sql);  // of a query's only row
 
+  // Of a database in WAL mode. From the first call on, its log is copied back by these calls alone, once it has
+  // kLogPagesMax pages; SQLite's own way would not tell of a disk that refuses it. To be called after each commit.
+  Status checkpoint();
+
  private:
   struct Close {
     void operator()(sqlite3* handle) const;
   };
   explicit Database(sqlite3* handle) : handle_(handle) {}
+  std::unique_ptr<int> log_pages_;  // after the last commit; SQLite has its address
   std::unique_ptr<sqlite3, Close> handle_;
 };
 
