@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "common/store/file_system.h"
 #include "common/store/journal_format.h"
 
 namespace modelhop {
@@ -34,7 +35,7 @@ Status write_segment(const std::string& state_dir, std::uint64_t from, std::uint
   RETURN_IF_ERROR(make_folders(archive_path(state_dir)));
   const std::string temp = segment_temp_path(state_dir);
   const std::string path = archive_path(state_dir) + "/" + std::to_string(from) + "-" + std::to_string(to) + ".db";
-  for (const char* suffix : {"", "-journal"}) ::unlink((temp + suffix).c_str());
+  for (const char* suffix : {"", "-journal"}) file_system().unlink(temp + suffix);
   {
     ASSIGN_OR_RETURN(Database database, Database::open(temp, Database::Mode::kCreate));
     RETURN_IF_ERROR(database.run("PRAGMA synchronous=FULL"));
@@ -44,10 +45,10 @@ Status write_segment(const std::string& state_dir, std::uint64_t from, std::uint
     RETURN_IF_ERROR(database.run("COMMIT"));
   }
   {
-    const File file(::open(temp.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.get() < 0 || ::fsync(file.get()) != 0) return file_error(temp, "cannot be synced");
+    const File file(file_system().open(temp, O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 || file_system().fsync(file.get()) != 0) return file_error(temp, "cannot be synced");
   }
-  if (::rename(temp.c_str(), path.c_str()) != 0) return file_error(path, "cannot be named");
+  if (file_system().rename(temp, path) != 0) return file_error(path, "cannot be named");
   return sync_folder(archive_path(state_dir));
 }
 
@@ -123,7 +124,7 @@ Result<JournalEnd> archive_until(const std::string& state_dir, std::uint64_t to)
   };
   const std::uint64_t from = end.seq + 1;
   if (Status status = write_segment(state_dir, from, to, fill); !status.ok()) {
-    ::unlink(segment_temp_path(state_dir).c_str());
+    file_system().unlink(segment_temp_path(state_dir));
     return Status(status.code(), state_dir + ": cannot archive: " + status.message());
   }
   return end;
@@ -168,7 +169,7 @@ Status trim_archive(const std::string& state_dir, std::uint64_t records_kept) {
   for (const Segment& segment : segments) {
     records -= segment.to - segment.from + 1;
     if (records < records_kept) break;
-    if (::unlink(segment.path.c_str()) != 0) return file_error(segment.path, "cannot be removed");
+    if (file_system().unlink(segment.path) != 0) return file_error(segment.path, "cannot be removed");
   }
   return {};
 }

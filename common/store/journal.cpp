@@ -217,11 +217,15 @@ bool journal_begun(const std::string& state_dir) {
   const std::string path = journal_path(state_dir);
   std::error_code error;
   if (!std::filesystem::exists(path, error) || std::filesystem::file_size(path, error) == 0) return false;
-  Result<Database> database = Database::open(path, Database::Mode::kRead);
-  if (!database.ok()) return true;  // whatever it is
-  const Result<std::uint64_t> application = database->number("PRAGMA application_id");
-  const Result<std::uint64_t> tables = database->number("SELECT count(*) FROM sqlite_master");
-  return !application.ok() || !tables.ok() || *application != 0 || *tables != 0;
+  // What a crash left while the file was made, only a writer can roll back.
+  for (const Database::Mode mode : {Database::Mode::kRead, Database::Mode::kCreate}) {
+    Result<Database> database = Database::open(path, mode);
+    if (!database.ok()) continue;
+    const Result<std::uint64_t> application = database->number("PRAGMA application_id");
+    const Result<std::uint64_t> tables = database->number("SELECT count(*) FROM sqlite_master");
+    if (application.ok() && tables.ok()) return *application != 0 || *tables != 0;
+  }
+  return true;  // whatever it is
 }
 
 Result<FileLock> lock_state_dir(const std::string& state_dir) {

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "common/store/file_system.h"
 #include "common/wire/bytes.h"
 
 namespace modelhop {
@@ -30,10 +31,10 @@ std::vector<std::uint8_t> snapshot_header(const JournalEnd& end, std::uint64_t s
 }
 
 Status write_durably(const std::string& path, std::initializer_list<std::span<const std::uint8_t>> pieces) {
-  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  const File file(file_system().open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC));
   if (file.get() < 0) return file_error(path, "cannot be created");
   for (const auto& piece : pieces) RETURN_IF_ERROR(write_all(file, piece, path));
-  if (::fsync(file.get()) != 0) return file_error(path, "cannot be synced");
+  if (file_system().fsync(file.get()) != 0) return file_error(path, "cannot be synced");
   return {};
 }
 
@@ -55,7 +56,7 @@ Result<std::vector<std::uint8_t>> read_whole(const std::string& path) {
 }
 
 Status remove_snapshot(const std::string& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return file_error(path, "cannot be removed");
+  if (file_system().unlink(path) != 0 && errno != ENOENT) return file_error(path, "cannot be removed");
   return {};
 }
 
@@ -73,10 +74,10 @@ Status write_snapshot(const std::string& state_dir, const Snapshot& snapshot) {
   const ContentHash hash = hasher.finish();
   const std::string path = snapshot_path(state_dir, snapshot.end.seq), temp = state_dir + "/.snapshot.new";
   if (Status status = write_durably(temp, {head, snapshot.state, hash.bytes}); !status.ok()) {
-    ::unlink(temp.c_str());
+    file_system().unlink(temp);
     return status;
   }
-  if (::rename(temp.c_str(), path.c_str()) != 0) return file_error(path, "cannot be named");
+  if (file_system().rename(temp, path) != 0) return file_error(path, "cannot be named");
   return sync_folder(state_dir);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "common/store/file_system.h"
 #include "common/wire/bytes.h"
 
 namespace modelhop {
@@ -28,7 +29,7 @@ std::vector<std::uint8_t> witness_bytes(const JournalEnd& end) {
 
 Result<Witness> Witness::open(const std::string& state_dir) {
   const std::string path = witness_path(state_dir);
-  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+  File file(file_system().open(path, O_WRONLY | O_CREAT | O_CLOEXEC));
   if (file.get() < 0) return file_error(path, "cannot be opened");
   return Witness(std::move(file), path);
 }
@@ -37,7 +38,7 @@ Status Witness::write(const JournalEnd& end) {
   const std::vector<std::uint8_t> bytes = witness_bytes(end);
   ssize_t written = 0;
   do {
-    written = ::pwrite(file_.get(), bytes.data(), bytes.size(), 0);
+    written = file_system().pwrite(file_.get(), bytes.data(), bytes.size(), 0);
   } while (written < 0 && errno == EINTR);
   if (written == static_cast<ssize_t>(bytes.size())) return {};
   return file_error(path_, "cannot be written");

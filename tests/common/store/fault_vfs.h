@@ -45,6 +45,12 @@ class FaultVfs {
 
   std::uint64_t calls() const { return calls_; }
 
+  // Somebody synced the folder of the files: what was removed from it stays removed.
+  void folder_synced() {
+    std::lock_guard guard(mutex_);
+    std::erase_if(images_, [](const auto& named) { return named.second->removed; });
+  }
+
   // Into `folder`, by the names of the files.
   void after_crash(const std::string& folder, std::mt19937& random) {
     std::filesystem::create_directories(folder);
