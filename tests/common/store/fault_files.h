@@ -30,7 +30,7 @@ class FaultFiles final : public FileSystem {
     int error{};           // what it refuses with; 0: it crashes
     bool and_all_later{};  // the disk stays full
     bool lies{};           // no fsync does anything
-    std::function<void()> on_fault = {};
+    std::function<void(const std::string& what)> on_fault = {};
   };
   FaultFiles(std::string root, Plan plan) : root_(std::move(root)), plan_(std::move(plan)) { use_file_system(this); }
   ~FaultFiles() override { use_file_system(nullptr); }
@@ -69,7 +69,7 @@ class FaultFiles final : public FileSystem {
   int open(const std::string& path, int flags, unsigned mode) override {
     if (!ours(path)) return real_file_system().open(path, flags, mode);
     std::lock_guard guard(mutex_);
-    if (refused()) return -1;
+    if (refused("open " + path)) return -1;
     const bool fresh = !std::filesystem::exists(path);
     const int file = real_file_system().open(path, flags, mode);
     if (file < 0) return file;
@@ -92,7 +92,7 @@ class FaultFiles final : public FileSystem {
     std::lock_guard guard(mutex_);
     const auto found = open_.find(file);
     if (found == open_.end()) return real_file_system().fsync(file);
-    if (refused()) return -1;
+    if (refused("fsync " + found->second.path)) return -1;
     if (plan_.lies) return 0;
     Node& node = *found->second.node;
     node.synced = node.bytes;
@@ -149,11 +149,11 @@ class FaultFiles final : public FileSystem {
   bool ours(const std::string& path) const { return path == root_ || path.starts_with(root_ + "/"); }
 
   // Whether this call has no effect; errno then says why.
-  bool refused() {
+  bool refused(const std::string& what) {
     if (crashed_) return errno = EIO, true;
     const std::uint64_t call = ++calls_;
     if (plan_.at == 0 || call < plan_.at || (call > plan_.at && !plan_.and_all_later)) return false;
-    if (plan_.on_fault && call == plan_.at) plan_.on_fault();
+    if (plan_.on_fault && call == plan_.at) plan_.on_fault(what);
     if (plan_.error == 0) crashed_ = true;
     errno = plan_.error == 0 ? EIO : plan_.error;
     return true;
@@ -165,7 +165,7 @@ class FaultFiles final : public FileSystem {
     const auto found = open_.find(file);
     if (found == open_.end()) return real(count);
     const bool first = plan_.at == calls_ + 1 && !crashed_;
-    const bool stopped = refused();
+    const bool stopped = refused("write " + found->second.path);
     const int error = errno;
     // A disk that fills up takes some of it.
     const std::size_t some = !stopped ? count : first ? count / 2 : 0;
@@ -185,7 +185,7 @@ class FaultFiles final : public FileSystem {
   int change(const std::string& path, Call call, Then then) {
     if (!ours(path)) return call();
     std::lock_guard guard(mutex_);
-    if (refused()) return -1;
+    if (refused("change " + path)) return -1;
     const int result = call();
     if (result == 0) then();
     return result;

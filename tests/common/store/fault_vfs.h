@@ -25,7 +25,7 @@ class FaultVfs {
   struct Plan {
     std::uint64_t at{};  // the call, from 1; 0: none
     int error{};         // ENOSPC or EIO; 0: only on_fault, which does not return
-    std::function<void()> on_fault = {};
+    std::function<void(const std::string& what)> on_fault = {};
   };
 
   explicit FaultVfs(Plan plan) : plan_(std::move(plan)), real_(sqlite3_vfs_find(nullptr)), vfs_(*real_) {
@@ -95,6 +95,7 @@ class FaultVfs {
   struct Handle {
     sqlite3_file base;
     FaultVfs* owner;
+    const char* path;               // SQLite keeps it as long as the file is open
     std::shared_ptr<Image>* image;  // none: a file whose loss nobody would notice
     sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
   };
@@ -102,9 +103,9 @@ class FaultVfs {
   static FaultVfs* self(sqlite3_vfs* vfs) { return static_cast<FaultVfs*>(vfs->pAppData); }
 
   // SQLITE_OK, or what this call is refused with.
-  int fault(int when_broken) {
+  int fault(int when_broken, const char* what, const char* path) {
     if (++calls_ != plan_.at) return SQLITE_OK;
-    if (plan_.on_fault) plan_.on_fault();
+    if (plan_.on_fault) plan_.on_fault(std::string(what) + " " + path);
     return plan_.error == ENOSPC ? SQLITE_FULL : when_broken;
   }
 
@@ -113,11 +114,12 @@ class FaultVfs {
     Handle* h = handle(file);
     h->base.pMethods = nullptr;
     h->owner = own;
+    h->path = name;
     h->image = nullptr;
     const bool kept = name != nullptr && (flags & SQLITE_OPEN_READWRITE) != 0 &&
                       (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
     if (kept) {
-      if (const int refused = own->fault(SQLITE_CANTOPEN); refused != SQLITE_OK) return refused;
+      if (const int refused = own->fault(SQLITE_CANTOPEN, "open", name); refused != SQLITE_OK) return refused;
     }
     const bool there = kept && std::filesystem::exists(name);
     const int code = own->real_->xOpen(own->real_, name, h->real(), flags, out);
@@ -139,7 +141,7 @@ class FaultVfs {
 
   static int remove(sqlite3_vfs* vfs, const char* name, int sync) {
     FaultVfs* own = self(vfs);
-    if (const int refused = own->fault(SQLITE_IOERR_DELETE); refused != SQLITE_OK) return refused;
+    if (const int refused = own->fault(SQLITE_IOERR_DELETE, "delete", name); refused != SQLITE_OK) return refused;
     std::lock_guard guard(own->mutex_);
     if (const auto found = own->images_.find(name); found != own->images_.end()) {
       found->second->removed = true;
@@ -155,7 +157,8 @@ class FaultVfs {
   static int write(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 offset) {
     Handle* h = handle(file);
     if (h->image != nullptr) {
-      if (const int refused = h->owner->fault(SQLITE_IOERR_WRITE); refused != SQLITE_OK) return refused;
+      if (const int refused = h->owner->fault(SQLITE_IOERR_WRITE, "write", h->path); refused != SQLITE_OK)
+        return refused;
       std::lock_guard guard(h->owner->mutex_);
       (*h->image)->unsynced.push_back({static_cast<std::size_t>(offset),
                                        std::string(static_cast<const char*>(bytes), static_cast<std::size_t>(count)),
@@ -166,7 +169,8 @@ class FaultVfs {
   static int truncate(sqlite3_file* file, sqlite3_int64 size) {
     Handle* h = handle(file);
     if (h->image != nullptr) {
-      if (const int refused = h->owner->fault(SQLITE_IOERR_TRUNCATE); refused != SQLITE_OK) return refused;
+      if (const int refused = h->owner->fault(SQLITE_IOERR_TRUNCATE, "truncate", h->path); refused != SQLITE_OK)
+        return refused;
       std::lock_guard guard(h->owner->mutex_);
       (*h->image)->unsynced.push_back({static_cast<std::size_t>(size), "", true});
     }
@@ -175,7 +179,8 @@ class FaultVfs {
   static int sync(sqlite3_file* file, int flags) {
     Handle* h = handle(file);
     if (h->image != nullptr) {
-      if (const int refused = h->owner->fault(SQLITE_IOERR_FSYNC); refused != SQLITE_OK) return refused;
+      if (const int refused = h->owner->fault(SQLITE_IOERR_FSYNC, "sync", h->path); refused != SQLITE_OK)
+        return refused;
       std::lock_guard guard(h->owner->mutex_);
       Image& image = **h->image;
       for (const Write& one : image.unsynced) {

@@ -102,7 +102,7 @@ int run_child(const std::string& state_dir, std::uint64_t at, int error, SharedP
     const int quiet = ::open((state_dir + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
     ::dup2(quiet, STDERR_FILENO);
     FaultVfs* vfs = nullptr;
-    FaultVfs::Plan plan{at, error, [&] {
+    FaultVfs::Plan plan{at, error, [&](const std::string&) {
                           shared->fault_at = monotonic_now().ns;
                           if (error != 0) return;
                           std::mt19937 random(seed);
