@@ -13,6 +13,7 @@
 namespace modelhop::cli {
 namespace {
 
+constexpr double kSnapshotEveryMin = 100;   // one is written at a time, so fewer would only keep the disk busy
 constexpr std::uint32_t kDrainMs = 30'000;  // a batch and a save take seconds; what is cut off is run again
 
 struct SchedulerOptions {
@@ -20,6 +21,7 @@ struct SchedulerOptions {
   std::string http{"127.0.0.1:8080"};
   std::string keys, disk_reserve;
   bool insecure{}, insecure_loopback{};
+  std::uint64_t snapshot_every{ServerConfig{}.snapshot_every};
   std::uint64_t history_max{};
   Option history_max_given;
   bool accept_lost_tail{};
@@ -52,6 +54,7 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
   if (!options.disk_reserve.empty()) {
     ASSIGN_OR_RETURN(server_config.disk_reserve, parse_disk_reserve(options.disk_reserve));
   }
+  server_config.snapshot_every = options.snapshot_every;
   if (options.history_max_given.given()) server_config.history_max = options.history_max;
   server_config.core.accept_lost_tail = options.accept_lost_tail;
   server_config.verbosity = cli.verbose ? 1 : 0;
@@ -126,6 +129,8 @@ void add_scheduler(CLI::App& app, Cli& cli) {
   flag(command, "--insecure", options->insecure, "Allow an HTTP address beyond loopback, for anybody");
   option(command, "--keys", options->keys, "DIR of the keys that workers need (default STATE_DIR/keys)");
   flag(command, "--insecure-loopback", options->insecure_loopback, "Workers of this machine need no key");
+  option(command, "--snapshot-every", options->snapshot_every, "Records between two snapshots (default 50000)")
+      .between(kSnapshotEveryMin, 1e9);
   options->history_max_given =
       option(command, "--history-max", options->history_max, "Records to keep in the archive (default: all)");
   flag(command, "--accept-lost-tail", options->accept_lost_tail, kAcceptLostTailHelp);

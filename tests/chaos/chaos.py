@@ -147,7 +147,8 @@ with Product(args.bin, args.keep) as product:
     syncs = {who: Syncs(product.root / f"disk-{who}", library) for who in ("scheduler", "workers")}
     cluster = Cluster(product, args.workers, listen="0.0.0.0",
                       place_worker=lambda index: (networks[index].inside(), f"10.99.{index}.1"),
-                      env={"scheduler": syncs["scheduler"].env, "workers": syncs["workers"].env})
+                      env={"scheduler": syncs["scheduler"].env, "workers": syncs["workers"].env},
+                      data=disks["data"].path, more=["--snapshot-every", 150])
     with cluster:
         begun = time.time()
 

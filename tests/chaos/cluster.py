@@ -90,8 +90,8 @@ def free_port():
 class Cluster:
     """scheduler, workers w1..wN. `place_worker(i)` may wrap a worker's command and name the address it connects to."""
 
-    def __init__(self, product, workers=4, state_dir=None, listen="127.0.0.1", place_worker=None, env=None, data=None):
-        """env: more variables for the "scheduler" and for the "workers"."""
+    def __init__(self, product, workers=4, state_dir=None, listen="127.0.0.1", place_worker=None, env=None, data=None, more=()):
+        """env: more variables for the "scheduler" and for the "workers". more: of the scheduler's options."""
         self.product = product
         self.state_dir = state_dir or product.state_dir("cluster")
         self.data = data or product.root / "data"  # each worker's copies of partitions
@@ -104,7 +104,7 @@ class Cluster:
         self.scheduler = Kept("scheduler", [
             product.bin / "modelhop", "scheduler", "--state-dir", self.state_dir, "--store", product.store, "--listen",
             f"tcp://{listen}:{self.port}", "--keys", self.keys, "--http",
-            f"127.0.0.1:{self.http_port}", "--disk-reserve", "5%"], self.env["scheduler"], product.root / "scheduler.log")
+            f"127.0.0.1:{self.http_port}", "--disk-reserve", "5%", *more], self.env["scheduler"], product.root / "scheduler.log")
         self.workers = {}
         for index in range(1, workers + 1):
             self.add_worker(index)
