@@ -5,6 +5,7 @@
 
 #include "common/base/visit_order.h"
 #include "common/state/state_file.h"
+#include "tests/common/store/fault_files.h"
 #include "tests/worker/data/example_data.h"
 #include "tests/worker/process/fake_trainer.h"
 #include "worker/process/training_thread.h"
@@ -139,6 +140,46 @@ TEST_CASE("what goes wrong is a named fault of that unit", "[process]") {
   CHECK(spoiled.members.empty());
   std::filesystem::remove(path);
   CHECK(f.run(f.unit(head), hop).fault == Fault::kHashMismatch);
+}
+
+TEST_CASE("a full, broken or read-only disk at any call of a unit is the environment's fault, and again it goes well",
+          "[process][fault]") {
+  StateRef expected;
+  {
+    Fixture f;
+    Hop hop(*f.store, 0);
+    expected = f.run(f.unit(f.start, true), hop).members[0].state;
+  }
+  Fixture f;
+  Hop hop(*f.store, 0);
+  int faults = 0;
+  for (const int error : {ENOSPC, EIO, EROFS}) {
+    for (std::uint64_t at = 1;; ++at) {
+      CAPTURE(error, at);
+      // The data directory is empty, and the state was never stored.
+      REQUIRE(f.cache->place({"tiny", identity(f.manifest)}, {}).ok());
+      REQUIRE(f.store->remove(state_blob_name(expected, {1, kPartitions})).ok());
+      UnitReport report;
+      std::uint64_t calls = 0;
+      {
+        const FaultFiles files(f.folder.path(), {.at = at, .error = error});
+        report = f.run(f.unit(f.start, true), hop);
+        calls = files.calls();
+      }
+      CHECK((report.fault == Fault::kEnvironment ||
+             (report.fault == Fault::kNone && report.members[0].state == expected)));
+      if (report.fault != Fault::kNone) {
+        ++faults;
+        CHECK(report.members.empty());
+        CHECK(report.detail.find(std::strerror(error)) != std::string::npos);
+        const UnitReport again = f.run(f.unit(f.start, true), hop);
+        REQUIRE(again.fault == Fault::kNone);
+        CHECK(again.members[0].state == expected);
+      }
+      if (calls < at) break;
+    }
+  }
+  CHECK(faults > 30);
 }
 
 TEST_CASE("the five times of a unit sum to the whole", "[process]") {
