@@ -40,7 +40,7 @@ void print_commits(const std::string& folder, const std::vector<Record>& records
   std::vector<double> commits, witnesses;
   auto journal = std::move(open_journal(folder)).value();
   Witness witness = std::move(Witness::open(folder + "-witness")).value();
-  for (std::size_t i = 0; i < 500; ++i) {
+  for (std::size_t i = 0; i < std::min<std::size_t>(500, records.size()); ++i) {
     Instant before = monotonic_now();
     journal->append({records[i]});
     journal->flush();
