@@ -260,13 +260,12 @@ Damage damage(const Past& past, const std::string& source, const std::string& fi
   if (!witness) files.erase("witness");
   const Bytes whole = files.at(file);
   REQUIRE(whole.size() >= 16'384);
-  for (const auto& [name, bytes] : files) put(scratch / name, bytes);
   const CoreHooks hooks = quick_hooks();
   Damage counts;
   const auto attempt = [&](const Bytes& damaged, const std::string& what) {
     std::error_code ignored;
     std::filesystem::remove(scratch / "journal.db-shm", ignored);
-    put(scratch / file, damaged);  // the others are only read
+    for (const auto& [name, bytes] : files) put(scratch / name, name == file ? damaged : bytes);
     ++counts.tries;
     CAPTURE(file, what);
     Result<Recovery> recovery = recover(scratch.path, CoreConfig{}, hooks);
