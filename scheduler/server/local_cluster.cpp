@@ -92,9 +92,8 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
   auto keys = config.insecure_loopback ? nullptr : std::make_unique<OneTimeKeys>(names);
   of_server.insecure_loopback = config.insecure_loopback;
   if (keys) of_server.own_keys = keys->server();
+  of_server.workers_gone = "its scheduler was started again";  // and it died with it
   ASSIGN_OR_RETURN(std::unique_ptr<Server> server, Server::start(of_server));
-  // Workers of an earlier life died with it.
-  server->all_workers_gone("its scheduler was started again");
   std::vector<WorkerCommand> workers;
   for (const std::string& name : names) {
     const std::string data_dir = of_server.state_dir + "/workers/" + name;
@@ -109,11 +108,9 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
     if (config.memory_bytes > 0) {
       worker.argv.insert(worker.argv.end(), {"--memory", std::to_string(config.memory_bytes)});
     }
-    if (keys) {
-      const std::string file = of_server.state_dir + "/workers/" + name + ".key";
-      RETURN_IF_ERROR(keys->write(name, file));
-      worker.argv.insert(worker.argv.end(), {"--key", file});
-    }
+    const std::string key = keys ? of_server.state_dir + "/workers/" + name + ".key" : "";  // none, not $MODELHOP_KEY's
+    if (keys) RETURN_IF_ERROR(keys->write(name, key));
+    worker.argv.insert(worker.argv.end(), {"--key", key});
     workers.push_back(std::move(worker));
   }
   return std::unique_ptr<LocalCluster>(

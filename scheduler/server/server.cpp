@@ -38,6 +38,15 @@ Result<std::shared_ptr<spdlog::logger>> make_log(const std::string& path, int ve
   return log;
 }
 
+// For good: placing waits for those that join now, not for those.
+void all_workers_gone(Loop& loop, const std::string& reason) {
+  std::vector<Incarnation> present;
+  for (const WorkerRow& row : loop.core_on_loop().state().workers) {
+    if (row.present) present.push_back(row.incarnation);
+  }
+  for (const Incarnation& incarnation : present) loop.step_on_loop(WorkerGone{incarnation, reason, true});
+}
+
 // At once, since every further step of this process could only do harm; what is durable stays.
 [[noreturn]] void end_fenced(const Status& status) {
   std::fprintf(stderr, "modelhop: %s\n", status.message().c_str());
@@ -81,6 +90,7 @@ Status Server::open() {
   ASSIGN_OR_RETURN(loop_, Loop::open(of_loop, *store_, *side_, *log_));
   ASSIGN_OR_RETURN(reader_, open_journal_reader(config_.state_dir));
   watch_disks();
+  if (!config_.workers_gone.empty()) all_workers_gone(*loop_, config_.workers_gone);
   thread_ = std::thread([this] { loop_->run(); });
   return {};
 }
@@ -199,16 +209,6 @@ bool Server::worker_gone(const std::string& name, const std::string& reason) {
     }
   });
   return joined;
-}
-
-void Server::all_workers_gone(const std::string& reason) {
-  on_loop([&](Loop& loop) {
-    std::vector<Incarnation> present;
-    for (const WorkerRow& row : loop.core_on_loop().state().workers) {
-      if (row.present) present.push_back(row.incarnation);
-    }
-    for (const Incarnation& incarnation : present) loop.step_on_loop(WorkerGone{incarnation, reason, true});
-  });
 }
 
 void Server::drain() {

@@ -38,6 +38,7 @@ struct ServerConfig {
   std::string listen{"tcp://127.0.0.1:7077"};  // port 0 picks a free one
   std::string keys;                            // folder (common/net/key_folder.h); empty: STATE/keys
   bool insecure_loopback{};                    // no keys at all
+  std::string workers_gone;                    // why the last start's have ended for certain; empty: they may come back
   std::optional<ServerKeys> own_keys;          // instead of a folder
   CoreConfig core;
   int verbosity{};  // stderr: 0 warnings, 1 info, 2 debug; the log file: info, or debug at 2
@@ -77,8 +78,6 @@ class Server final : public Service {
   std::optional<ExperimentId> find_unfinished(const std::string& spec_expanded, const ContentHash& dataset);
   // A worker's process ended, for certain. True: it had joined.
   bool worker_gone(const std::string& name, const std::string& reason);
-  // For good: placing waits for those that join now, not for those.
-  void all_workers_gone(const std::string& reason);
   void drain();
   bool wait_quiet(std::uint32_t timeout_ms);  // true: no lease is open
   void stop();

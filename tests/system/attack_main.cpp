@@ -70,7 +70,9 @@ class Attempt {
     }
     socket_.set(zmq::sockopt::linger, 0);
     socket_.set(zmq::sockopt::reconnect_ivl, -1);
-    socket_.set(zmq::sockopt::routing_id, Peer::routing_id_of(self, 'x'));
+    std::string id = Peer::routing_id_of(self, 'x');
+    fill_random(id.data() + id.size() - 16, 16);
+    socket_.set(zmq::sockopt::routing_id, id);
     const std::string monitor = "inproc://attempt-" + std::to_string(number);
     zmq_socket_monitor(socket_.handle(), monitor.c_str(), ZMQ_EVENT_ALL);
     monitor_.set(zmq::sockopt::linger, 0);

@@ -9,6 +9,7 @@ usage: keys_test.py BIN_DIR ATTACK_PROGRAM [--attempts N] [--revocations N] [--w
 """
 import argparse
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -147,8 +148,9 @@ def attack(service, recording, *more):
                              service.keys / "revoked.key", recording, *more[1:]], stdout=subprocess.PIPE, text=True)
 
 
-def decoded(service):
-    return service.metrics()["modelhop_frames_total"]
+def cpu_s(process):
+    fields = open(f"/proc/{process.pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 with Product(args.bin, args.keep, args.worker) as product:
@@ -178,11 +180,14 @@ with Product(args.bin, args.keep, args.worker) as product:
     service.wait(lambda: not service.connected("w1") and not service.connected("w2"), "both workers have left")
     time.sleep(1)
     before = service.metrics()
+    spent = cpu_s(service.processes["scheduler"])
     run = attack(service, recording, str(args.attempts))
     text, _ = run.communicate()
     print(text, end="")
     check(run.returncode == 0, "an attempt was let in, or hung")
     after = service.metrics()
+    spent = cpu_s(service.processes["scheduler"]) - spent
+    print(f"the scheduler's CPU time: {spent:.1f} s, {1e6 * spent / args.attempts:.0f} us an attempt")
     print(f"frames decoded: {before['modelhop_frames_total']:.0f} before, {after['modelhop_frames_total']:.0f} after")
     check(after["modelhop_frames_total"] == before["modelhop_frames_total"], "a frame reached the decoder")
     refused = {reason: after[f'modelhop_connections_refused_total{{reason="{reason}"}}'] for reason in ("key", "handshake")}

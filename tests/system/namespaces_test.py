@@ -23,7 +23,7 @@ MARK = "MODELHOP_NAMESPACES_INSIDE"
 
 parser = argparse.ArgumentParser()
 parser.add_argument("package")
-parser.add_argument("--epochs", type=int, default=16)
+parser.add_argument("--epochs", type=int, default=6)
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
 
@@ -77,10 +77,11 @@ class Host:
         run("ip", "link", "set", f"veth{number}", "master", "bridge", "up")
         self.run("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
-        self.run("tar", "--extract", "--file", "-", "--directory", "/mnt/host", "--strip-components", "1", stdin=package)
+        self.run("tar", "--extract", "--gzip", "--file", "-", "--directory", "/mnt/host", "--strip-components", "1", stdin=package)
 
     def inside(self, *command):
-        return ["nsenter", "--target", str(self.pid), "--mount", "--net", "--uts", "--pid", "--wd=/mnt/host", *map(str, command)]
+        return ["nsenter", "--target", str(self.pid), "--mount", "--net", "--uts", "--pid", "sh", "-c",
+                'cd /mnt/host && exec "$@"', "sh", *map(str, command)]
 
     def run(self, *command, stdin=None, ok=True):
         environment = {"PATH": os.environ["PATH"], "HOME": "/mnt/host", "NO_COLOR": "1"}
