@@ -16,8 +16,8 @@ namespace {
 const std::vector<Column>& columns() {
   static const std::vector<Column> kColumns = {key_column("id", "id"),         key_column("epochs", "epochs"),
                                                key_column("value", "value"),   key_column("best", "best"),
-                                               key_column("latest", "latest"), key_column("bytes", "size_bytes"),
-                                               key_column("hash", "hash")};
+                                               key_column("latest", "latest"), key_column("durable", "durable"),
+                                               key_column("bytes", "size_bytes"), key_column("hash", "hash")};
   return kColumns;
 }
 
@@ -45,6 +45,11 @@ Result<int> show_checkpoint(const Cli& cli, const std::string& id) {
     fields.emplace_back(key, field_text(cli.format(), member(checkpoint, key)));
   }
   const Json& size = member(checkpoint, "size_bytes");
+  // Three facts: the journal has it, a worker's memory has it, the store has it.
+  const std::string holder = text_of(checkpoint, "held_by");
+  fields.emplace_back("accepted", "true");
+  fields.emplace_back("held", holder.empty() ? "" : "by " + holder + ", which is saving it");
+  fields.emplace_back("durable", field_text(cli.format(), member(checkpoint, "durable")));
   fields.emplace_back("size", cli.format() == Format::kTable ? bytes_text(number_of(checkpoint, "size_bytes"))
                                                              : field_text(cli.format(), size));
   fields.emplace_back("file", cli.settings.store() + "/" + text_of(checkpoint, "blob"));

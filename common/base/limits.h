@@ -19,6 +19,7 @@ inline constexpr std::uint64_t kEpochsMax = 1'000'000;
 inline constexpr std::size_t kExperimentsLiveMax = 256;  // not ended, at a time
 inline constexpr std::size_t kUnitMembersMax = 64;       // fused lanes
 inline constexpr std::size_t kSumsMax = 32;              // metrics of one result
+inline constexpr std::size_t kSavesWaitingMax = 16;      // states of a worker; past it a unit stores its own
 inline constexpr std::size_t kParametersMax = 256;       // of one search space
 inline constexpr std::size_t kChoicesMax = 10'000;       // values of one parameter
 

@@ -41,7 +41,9 @@ struct Sum {
 
 // One trial's share of a unit. More than one member = a fused bundle of equal layout and cursor.
 struct Member {
-  StateRef parent;                  // where training starts; parent.trial is the trial
+  TrialId trial;                    // whose randomness and recipe it is; a fork's parent is another trial's state
+  std::uint32_t lineage{};          // of the state it makes
+  StateRef parent;                  // where training starts
   std::uint32_t params_revision{};  // grows when a fork changes the trial's parameters
   std::vector<Sum> train;           // of the visit's batches before `parent.at`: the worker goes on adding to them
 };
@@ -55,7 +57,7 @@ struct Unit {
   UnitKind kind{};
   std::vector<Member> members;  // 1 for now; the limit is kUnitMembersMax
   PartitionIndex partition;
-  bool then_evaluate{};  // a milestone: evaluate on the validation set before giving the state away
+  bool then_evaluate{};  // a milestone: evaluate on the validation set, and store the state before reporting it
 };
 
 // A worker's right to run one unit, once, until it expires.
@@ -68,6 +70,7 @@ struct Lease {
 struct MemberResult {
   StateRef state;
   bool yielded{};               // stopped at a batch boundary inside the visit
+  bool durable{};               // the state is in the store; else its worker holds it, and says so when it is
   std::vector<Sum> train;       // over the whole visit so far, so that no total depends on where a unit stopped
   std::vector<Sum> validation;  // empty unless Unit::then_evaluate and not yielded
 };
@@ -92,6 +95,9 @@ struct UnitTimes {
   std::uint64_t save_ns{};  // state into the store
   auto operator<=>(const UnitTimes&) const = default;
 };
+inline std::uint64_t busy_ns(const UnitTimes& t) {
+  return t.load_ns + t.hop_ns + t.train_ns + t.evaluate_ns + t.save_ns;
+}
 
 enum class HopPath : std::uint8_t { kInitial, kStay, kStore };  // how the parent state came
 

@@ -18,6 +18,13 @@ StateArena::StateArena(std::shared_ptr<const StateLayout> layout) : layout_(std:
   std::memset(data_.get(), 0, bytes);
 }
 
+StateArena StateArena::copy() const {
+  StateArena out(layout_);
+  std::memcpy(out.data_.get(), data_.get(), layout_->size_bytes);
+  out.cursor = cursor;
+  return out;
+}
+
 ContentHash state_hash(const StateArena& state) {
   Hasher hasher;
   hasher.add(state.layout().hash.bytes);

@@ -14,6 +14,7 @@ namespace modelhop {
 class StateArena {
  public:
   explicit StateArena(std::shared_ptr<const StateLayout> layout);
+  StateArena copy() const;
   const StateLayout& layout() const { return *layout_; }
   std::span<std::uint8_t> bytes() { return {data_.get(), layout_->size_bytes}; }
   std::span<const std::uint8_t> bytes() const { return {data_.get(), layout_->size_bytes}; }

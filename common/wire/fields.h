@@ -54,6 +54,8 @@ void fields(A& a, Like<StateRef> auto& v) {
 }
 template <class A>
 void fields(A& a, Like<Member> auto& v) {
+  a("trial", v.trial);
+  a("lineage", v.lineage);
   a("parent", v.parent);
   a("params_revision", v.params_revision);
   a("train", v.train, kSumsMax);
@@ -83,6 +85,7 @@ template <class A>
 void fields(A& a, Like<MemberResult> auto& v) {
   a("state", v.state);
   a("yielded", v.yielded);
+  a("durable", v.durable);
   a("train", v.train, kSumsMax);
   a("validation", v.validation, kSumsMax);
 }
@@ -187,6 +190,7 @@ void fields(A& a, Like<Dismiss> auto& v) {
   a("experiment", v.experiment);
   a("unit", v.unit);
   a("token", v.token);
+  a("durable", v.durable);
 }
 template <class A>
 void fields(A& a, Like<Shutdown> auto& v) {
@@ -279,6 +283,15 @@ void fields(A& a, Like<TrialEnded> auto& v) {
   a.cut("reason", v.reason, kDetailBytesMax);
 }
 template <class A>
+void fields(A& a, Like<TrialRolledBack> auto& v) {
+  a("experiment", v.experiment);
+  a("trial", v.trial);
+  a("to", v.to);
+  a("lineage", v.lineage);
+  a.cut("reason", v.reason, kDetailBytesMax);
+}
+
+template <class A>
 void fields(A& a, Like<UnitLeased> auto& v) {
   a("experiment", v.experiment);
   a("unit", v.unit);
@@ -296,6 +309,7 @@ void fields(A& a, Like<UnitFinished> auto& v) {
   a("unit", v.unit);
   a("token", v.token);
   a("state", v.state);
+  a("durable", v.durable);
   a("train", v.train, kSumsMax);
   a("times", v.times);
   a("path", v.path);
@@ -323,6 +337,18 @@ void fields(A& a, Like<UnitParked> auto& v) {
   a("experiment", v.experiment);
   a("unit", v.unit);
   a.cut("reason", v.reason, kDetailBytesMax);
+}
+template <class A>
+void fields(A& a, Like<UnitDiverged> auto& v) {
+  a("experiment", v.experiment);
+  a("unit", v.unit);
+  a("expected", v.expected);
+  a("state", v.state);
+}
+template <class A>
+void fields(A& a, Like<StateDurable> auto& v) {
+  a("state", v.state);
+  a("save_ns", v.save_ns);
 }
 template <class A>
 void fields(A& a, Like<StateDeleteIntended> auto& v) {

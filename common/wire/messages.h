@@ -46,7 +46,7 @@ struct WorkerBye {  // a clean leave; the scheduler does not wait for a time-out
   std::string reason;
 };
 
-struct UnitDone {  // resent until dismissed
+struct UnitDone {  // resent until dismissed; once more when a state that was only held has become durable
   Incarnation incarnation;
   UnitReport report;
 };
@@ -93,10 +93,11 @@ struct YieldUnit {  // stop at the next batch boundary; `keep`: report the state
   std::uint64_t seq{};
 };
 
-struct Dismiss {  // the scheduler needs nothing more of this token: recorded, or stale
+struct Dismiss {  // the report is recorded, or stale
   ExperimentId experiment;
   UnitId unit;
   Token token;
+  bool durable{};  // nothing more is needed of this token; else: say when its state is durable
 };
 
 struct Shutdown {  // finish nothing new; yield what runs, report, leave

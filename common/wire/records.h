@@ -101,6 +101,14 @@ struct TrialEnded {
   std::string reason;
 };
 
+struct TrialRolledBack {  // accepted states were lost: it goes on from `to`, to the same states again
+  ExperimentId experiment;
+  TrialId trial;
+  StateRef to;              // durable; no hash = the initial state
+  std::uint32_t lineage{};  // of the states it makes from now on
+  std::string reason;
+};
+
 struct UnitLeased {
   ExperimentId experiment;
   UnitId unit;
@@ -117,11 +125,12 @@ struct UnitFinished {  // counted: at most one a unit
   UnitId unit;
   Token token;
   StateRef state;
+  bool durable{};  // else only its worker holds it, until `state_durable`
   std::vector<Sum> train;
   UnitTimes times;
   HopPath path{};
 };
-struct UnitYielded {  // the unit waits again, from the state reached
+struct UnitYielded {  // the unit waits again, from the state reached, which is durable
   ExperimentId experiment;
   UnitId unit;
   Token token;
@@ -143,6 +152,17 @@ struct UnitParked {  // given up; its trial ends FAILED
   std::string reason;
 };
 
+struct UnitDiverged {  // a visit made again after a loss gave another state than before: its training is not
+                       // deterministic. The new one counts
+  ExperimentId experiment;
+  UnitId unit;
+  StateRef expected, state;
+};
+
+struct StateDurable {  // an accepted state is in the store
+  StateRef state;
+  std::uint64_t save_ns{};  // from its hash to its name
+};
 struct StateDeleteIntended {
   StateRef state;
 };
@@ -150,10 +170,10 @@ struct StateDeleted {
   StateRef state;
 };
 
-using RecordBody =
-    std::variant<Booted, WorkerJoined, WorkerLeft, DatasetRegistered, PartitionPlaced, PartitionDropped,
-                 ExperimentCreated, ExperimentStateChanged, TrialCreated, TrialEvaluated, TrialEnded, UnitLeased,
-                 UnitFinished, UnitYielded, UnitReleased, UnitParked, StateDeleteIntended, StateDeleted>;
+using RecordBody = std::variant<Booted, WorkerJoined, WorkerLeft, DatasetRegistered, PartitionPlaced, PartitionDropped,
+                                ExperimentCreated, ExperimentStateChanged, TrialCreated, TrialEvaluated, TrialEnded,
+                                TrialRolledBack, UnitLeased, UnitFinished, UnitYielded, UnitReleased, UnitParked,
+                                UnitDiverged, StateDurable, StateDeleteIntended, StateDeleted>;
 
 struct Record {
   std::uint64_t seq{};  // dense, from 1

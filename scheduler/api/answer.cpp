@@ -184,7 +184,7 @@ ApiResponse export_response(const Call& call, const ExperimentRow& experiment) {
 ApiResponse experiment_checkpoints(const State& state, const ExperimentRow& experiment) {
   Json items = Json::array();
   for (const TrialRow& trial : experiment.trials) {
-    for (const StateRef& ref : trial.stored) items.push_back(checkpoint_json(state, experiment, trial, ref));
+    for (const StateRef* ref : states_of(trial)) items.push_back(checkpoint_json(state, experiment, trial, *ref));
   }
   return ok({{"items", std::move(items)}, {"next", nullptr}});
 }

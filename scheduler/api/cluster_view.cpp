@@ -1,4 +1,6 @@
 // Checkpoints, workers and data sets.
+#include <algorithm>
+
 #include "common/state/state_file.h"
 #include "scheduler/api/find.h"
 #include "scheduler/api/views.h"
@@ -12,6 +14,8 @@ Json checkpoint_json(const State& state, const ExperimentRow& experiment, const 
   for (const Milestone& milestone : trial.milestones) {
     if (milestone.state.hash == ref.hash && milestone.state.lineage == ref.lineage) own = &milestone;
   }
+  const auto held =
+      std::find_if(trial.held.begin(), trial.held.end(), [&](const HeldState& h) { return h.saved.ref == ref; });
   return {{"id", checkpoint_id(ref, experiment.partitions)},
           {"trial", to_string(experiment.id, trial.id)},
           {"lineage", ref.lineage},
@@ -23,6 +27,8 @@ Json checkpoint_json(const State& state, const ExperimentRow& experiment, const 
           {"hash", hash_json(ref.hash)},
           {"size_bytes", ref.size_bytes},
           {"blob", state_blob_name(ref, {state.cluster, experiment.partitions})},
+          {"durable", held == trial.held.end()},
+          {"held_by", held == trial.held.end() ? Json(nullptr) : Json(worker_name(state, held->worker))},
           {"latest", ref.hash == trial.head.hash && ref.lineage == trial.head.lineage},
           {"best", counted != nullptr && best->id == trial.id && counted->state.hash == ref.hash},
           {"value", own == nullptr ? Json(nullptr) : number_json(own->value)}};

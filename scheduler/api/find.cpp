@@ -36,22 +36,29 @@ std::string checkpoint_id(const StateRef& ref, std::uint32_t partitions) {
          std::to_string(visits_of(ref.at, partitions));
 }
 
+std::vector<const StateRef*> states_of(const TrialRow& trial) {
+  std::vector<const StateRef*> states;
+  for (const SavedState& saved : trial.stored) states.push_back(&saved.ref);
+  for (const HeldState& held : trial.held) states.push_back(&held.saved.ref);
+  return states;
+}
+
 FoundCheckpoint find_checkpoint(const State& state, std::string_view id) {
   const std::size_t at = id.rfind('@');
   const FoundTrial owner = find_trial(state, id.substr(0, at));
   FoundCheckpoint found{owner.experiment, owner.trial, nullptr};
   if (owner.trial == nullptr) return found;
   const std::uint32_t partitions = owner.experiment->partitions;
-  for (const StateRef& ref : owner.trial->stored) {
+  for (const StateRef* ref : states_of(*owner.trial)) {
     if (at != std::string_view::npos &&
-        checkpoint_id(ref, partitions).substr(to_string(ref.experiment, ref.trial).size()) != id.substr(at)) {
+        checkpoint_id(*ref, partitions).substr(to_string(ref->experiment, ref->trial).size()) != id.substr(at)) {
       continue;
     }
     // Of states at one visit, the one between visits is the checkpoint; one inside a visit is only on its way.
     const auto rank = [&](const StateRef& r) {
-      return std::tuple(visits_of(r.at, partitions), r.at.batch == 0, r.lineage);
+      return std::tuple(r.lineage, visits_of(r.at, partitions), r.at.batch == 0);
     };
-    if (found.state == nullptr || rank(ref) > rank(*found.state)) found.state = &ref;
+    if (found.state == nullptr || rank(*ref) > rank(*found.state)) found.state = ref;
   }
   return found;
 }

@@ -23,12 +23,15 @@ FoundTrial find_trial(const State& state, std::string_view id);
 std::string checkpoint_id(const StateRef& ref, std::uint32_t partitions);
 std::uint64_t visits_of(const Cursor& cursor, std::uint32_t partitions);
 
+// The accepted states of a trial that are somewhere: in the store, then those that only a worker holds.
+std::vector<const StateRef*> states_of(const TrialRow& trial);
+
 struct FoundCheckpoint {
   const ExperimentRow* experiment{};
   const TrialRow* trial{};
   const StateRef* state{};
 };
-// "e7.12@0.20", or "e7.12": the newest state of the trial in the store. state is null: none.
+// "e7.12@0.20", or "e7.12": the newest state of the trial. state is null: none.
 FoundCheckpoint find_checkpoint(const State& state, std::string_view id);
 
 const WorkerRow* find_worker(const State& state, std::string_view name);

@@ -85,6 +85,7 @@ void write_units(const Totals& totals, Exposition& out) {
     attempts(LeaseOutcome::kFinished, units.finished);
     attempts(LeaseOutcome::kYielded, units.yielded);
     attempts(LeaseOutcome::kReleased, units.released);
+    attempts(LeaseOutcome::kLost, units.lost);
   }
   out.histogram("modelhop_unit_duration_seconds", "Length of finished units, from lease to result, by kind.");
   for (std::size_t kind = 0; kind < kUnitKinds.size(); ++kind) {

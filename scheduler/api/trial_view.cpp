@@ -32,6 +32,8 @@ const char* to_string(LeaseOutcome outcome) {
       return "yielded";
     case LeaseOutcome::kReleased:
       return "released";
+    case LeaseOutcome::kLost:
+      return "lost";
   }
   return "unknown";
 }
@@ -85,7 +87,7 @@ Json trial_summary(const State& state, const ExperimentRow& experiment, const Tr
           {"value", counted == nullptr ? Json(nullptr) : number_json(counted->value)},
           {"metrics", trial.milestones.empty() ? Json::object() : metrics_json(trial.milestones.back())},
           {"state_hash", hash_json(trial.head.hash)},
-          {"lineage", trial.head.lineage},
+          {"lineage", trial.lineage},
           {"restarts", trial.restarts},
           {"worker", running == nullptr ? Json(nullptr) : Json(worker_name(state, running->worker))},
           {"created_at", time_json(trial.created_at)},
@@ -113,7 +115,7 @@ Json trial_view(const ViewContext& context, const ExperimentRow& experiment, con
     }
     before = &lease;
   }
-  for (const StateRef& ref : trial.stored) checkpoints.push_back(checkpoint_json(state, experiment, trial, ref));
+  for (const StateRef* ref : states_of(trial)) checkpoints.push_back(checkpoint_json(state, experiment, trial, *ref));
   if (experiment.spec) out["recipe"] = Json::parse(recipe_json(*experiment.spec, trial.params), nullptr, false);
   out["milestones"] = std::move(milestones);
   out["units"] = std::move(units);

@@ -10,6 +10,7 @@ namespace {
 
 std::uint64_t& at(CauseTimes& times, Cause cause) { return times[static_cast<std::size_t>(cause)]; }
 
+// The time of a lease, by what its worker measured.
 void split(CauseTimes& sums, std::uint64_t lasted_ns, LeaseOutcome outcome, const UnitTimes& t) {
   if (outcome == LeaseOutcome::kReleased) {
     at(sums, Cause::kFailure) += lasted_ns;
@@ -48,7 +49,10 @@ Cause Core::Impl::idle_cause(const ExperimentRow& experiment) const {
   const ExperimentIndex& ix = index_of(experiment.id);
   if (wants_yield(experiment)) return Cause::kPaused;
   if (!disk_full.empty()) return Cause::kLimit;
+  const std::size_t backing_off = experiments[experiment.id.value - 1].backing_off.size();
+  if (backing_off > 0 && ix.waiting_count <= backing_off) return Cause::kFailure;
   if (ix.waiting_count > 0) return Cause::kConflict;
+  if (ix.saving > 0) return Cause::kSave;
   if (experiment.search_done) return Cause::kTail;
   return ix.live >= unfinished_max(*experiment.spec) ? Cause::kLimit : Cause::kSearch;
 }

@@ -98,6 +98,17 @@ Status Core::Impl::on(const WorkerLeft& record, WallMs at) {
   REFUSE_IF(!row.present || row.incarnation != record.incarnation,
             "worker " + row.name + " is not here as this incarnation");
   REFUSE_IF(index.slots[place].experiment.value != 0, "worker " + row.name + " holds a lease");
+  for (const auto& [experiment, id] : index.slots[place].holds) {
+    const TrialRow& trial = find_experiment(experiment)->trials[id.value - 1];
+    REFUSE_IF(
+        live(trial.state) && head_held_by(trial, record.incarnation) && !planted(Mistake::kHeldTakenForDurable),
+        "worker " + row.name + " holds the only copy of a state that " + to_string(experiment, id) + " goes on from");
+  }
+  for (const auto& [experiment, id] : index.slots[place].holds) {
+    std::erase_if(find_experiment(experiment)->trials[id.value - 1].held,
+                  [&](const HeldState& held) { return held.incarnation == record.incarnation; });
+  }
+  index.slots[place].holds.clear();
   row.present = false;
   row.left_at = at;
   row.left_reason = record.reason;

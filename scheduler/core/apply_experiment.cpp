@@ -63,6 +63,9 @@ Status Core::Impl::on(const ExperimentStateChanged& record, WallMs at) {
     for (const TrialRow& trial : row->trials) {
       REFUSE_IF(!trial.stored.empty(), to_string(row->id, trial.id) + " still has states in the store");
     }
+    for (SlotIndex& slot : index.slots) {
+      std::erase_if(slot.holds, [&](const auto& held) { return held.first == record.experiment; });
+    }
     for (const TrialRow& trial : row->trials) --index.totals.trials[static_cast<std::size_t>(trial.state)];
     row->trials.clear();
     row->units.clear();
@@ -107,7 +110,7 @@ Status Core::Impl::on(const TrialCreated& record, WallMs at) {
   ExperimentIndex& ix = index_of(record.experiment);
   ix.trial_busy_ns.push_back(0);
   ++ix.live;
-  set_waiting(*row, row->trials.back(), true);
+  list(*row, row->trials.back());
   row->search->apply(SearchTrialCreated{record.trial, record.params, record.target_visits, record.origin});
   return {};
 }
@@ -119,9 +122,13 @@ Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
   REFUSE_IF(record.visits != trial->visits || record.state != trial->head || std::isnan(record.value) ||
                 (!trial->milestones.empty() && trial->milestones.back().visits >= record.visits),
             to_string(record.experiment, record.trial) + " has no such milestone");
+  REFUSE_IF(!is_durable(*trial, record.state), "a decision needs its state in the store");
   trial->milestones.push_back(
       {record.visits, record.value, record.validation, record.train, record.state, at, state.seq + 1});
   if (!planted(Mistake::kSumsKept)) trial->train_since_milestone.clear();
+  for (SavedState& saved : trial->stored) {
+    if (saved.ref == record.state) saved.since_milestone.clear();
+  }
   row->search->apply(SearchEvaluated{record.trial, record.visits, record.value});
   return {};
 }
@@ -137,7 +144,7 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
             to_string(record.experiment, record.trial) + " has a lease");
   REFUSE_IF(record.how == TrialState::kCompleted && trial->visits != trial->target_visits,
             to_string(record.experiment, record.trial) + " has not all its visits");
-  set_waiting(*row, *trial, false);
+  unlist(*row, *trial);
   set_state(*trial, record.how);
   ++index.totals.trials_ended[static_cast<std::size_t>(record.how)];
   trial->reason = record.reason;
@@ -164,29 +171,6 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
              at));
     }
   }
-  return {};
-}
-
-Status Core::Impl::on(const StateDeleteIntended& record, WallMs) {
-  ExperimentRow* row = find_experiment(record.state.experiment);
-  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.state.trial);
-  REFUSE_IF(trial == nullptr, "there is no " + to_string(record.state.experiment, record.state.trial));
-  const auto stored = std::find(trial->stored.begin(), trial->stored.end(), record.state);
-  REFUSE_IF(stored == trial->stored.end(), "the state is not in the store");
-  REFUSE_IF(live(trial->state) && record.state == trial->head && !planted(Mistake::kDeleteNeededState),
-            "the trial goes on from this state");
-  trial->stored.erase(stored);
-  row->deleting.push_back(record.state);
-  return {};
-}
-
-Status Core::Impl::on(const StateDeleted& record, WallMs) {
-  ExperimentRow* row = find_experiment(record.state.experiment);
-  REFUSE_IF(row == nullptr, "there is no " + to_string(record.state.experiment));
-  const auto deleting = std::find(row->deleting.begin(), row->deleting.end(), record.state);
-  REFUSE_IF(deleting == row->deleting.end(), "the deletion was not intended");
-  row->deleting.erase(deleting);
-  index.totals.store_bytes -= record.state.size_bytes;
   return {};
 }
 

@@ -26,7 +26,7 @@ std::uint64_t visits_of(const ExperimentRow& experiment, const StateRef& state) 
 
 bool follows(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state) {
   const StateRef& head = trial.head;
-  return state.experiment == experiment.id && state.trial == trial.id && state.lineage == head.lineage && state.hash &&
+  return state.experiment == experiment.id && state.trial == trial.id && state.lineage == trial.lineage && state.hash &&
          state.at.visit < experiment.partitions && state.at.step >= head.at.step && state.at.samples >= head.at.samples;
 }
 
@@ -36,25 +36,50 @@ bool fits_finish(const ExperimentRow& experiment, const TrialRow& trial, const S
   return follows(experiment, trial, state) && state.at.batch == 0 && visits_of(experiment, state) == trial.visits + 1;
 }
 
+void add_stored(TrialRow& trial, SavedState saved) {
+  const auto place = std::upper_bound(trial.stored.begin(), trial.stored.end(), saved.ref.at,
+                                      [](const Cursor& at, const SavedState& s) { return at < s.ref.at; });
+  trial.stored.insert(place, std::move(saved));
+}
+
+bool of_the_machine(Fault fault) {
+  return fault == Fault::kData || fault == Fault::kEnvironment || fault == Fault::kHashMismatch;
+}
+
 bool fits_yield(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state) {
   if (state == trial.head) return true;  // it stopped before its first batch
   return follows(experiment, trial, state) && visits_of(experiment, state) == trial.visits &&
          state.at.batch > trial.head.at.batch;
 }
 
-void Core::Impl::set_waiting(ExperimentRow& experiment, TrialRow& trial, bool waiting) {
+void Core::Impl::unlist(ExperimentRow& experiment, const TrialRow& trial) {
+  if (!may_wait(experiment, trial)) return;
   ExperimentIndex& ix = index_of(experiment.id);
-  if (trial.visits >= trial.target_visits) return;
-  std::set<WaitingTrial>& here = ix.waiting[next_partition(experiment, trial).value];
   const WaitingTrial key{trial.target_visits - trial.visits, trial.id};
-  ix.waiting_count -= waiting ? 0 : here.erase(key);
-  ix.waiting_count += waiting ? here.insert(key).second : 0;
+  if (ix.waiting[next_partition(experiment, trial).value].erase(key) == 1) {
+    --ix.waiting_count;
+  } else {
+    --ix.saving;
+  }
+}
+
+void Core::Impl::list(ExperimentRow& experiment, const TrialRow& trial) {
+  if (!may_wait(experiment, trial)) return;
+  ExperimentIndex& ix = index_of(experiment.id);
+  if (trial.head.hash && !is_durable(trial, trial.head) && !planted(Mistake::kHeldTakenForDurable)) {
+    ++ix.saving;
+    return;
+  }
+  ix.waiting[next_partition(experiment, trial).value].insert({trial.target_visits - trial.visits, trial.id});
+  ++ix.waiting_count;
 }
 
 void Core::Impl::close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome outcome, WallMs at) {
   lease.outcome = outcome;
   lease.to = at;
-  index.slots[lease.worker.value - 1] = {};
+  SlotIndex& slot = index.slots[lease.worker.value - 1];
+  slot.experiment = {};
+  slot.lease = 0;
   --index_of(experiment.id).leased;
 }
 
@@ -65,21 +90,22 @@ void Core::Impl::set_state(TrialRow& trial, TrialState to) {
 }
 
 void Core::Impl::count_result(ExperimentRow& experiment, const TrialRow& trial, LeaseRow& lease, const UnitTimes& t,
-                              HopPath path, const StateRef& result) {
+                              HopPath path) {
   lease.times = t;
   lease.path = path;
-  const std::uint64_t busy_ns = t.load_ns + t.hop_ns + t.train_ns + t.evaluate_ns + t.save_ns;
-  index_of(experiment.id).partition_busy_ns[lease.partition.value] += busy_ns;
-  index_of(experiment.id).trial_busy_ns[lease.trial.value - 1] += busy_ns;
+  index_of(experiment.id).partition_busy_ns[lease.partition.value] += busy_ns(t);
+  index_of(experiment.id).trial_busy_ns[lease.trial.value - 1] += busy_ns(t);
   Totals& totals = index.totals;
   Totals::Hops& hops = totals.hops[static_cast<std::size_t>(path)];
   ++hops.done;
   if (path == HopPath::kStore) hops.bytes += trial.head.size_bytes;
   hops.duration.add(t.hop_ns);
-  if (result == trial.head) return;  // it stopped before its first batch and stored nothing
-  totals.checkpoint_bytes += result.size_bytes;
-  totals.store_bytes += result.size_bytes;
-  totals.checkpoint.add(t.save_ns);
+}
+
+void Core::Impl::count_stored(const StateRef& stored, std::uint64_t save_ns) {
+  index.totals.checkpoint_bytes += stored.size_bytes;
+  index.totals.store_bytes += stored.size_bytes;
+  index.totals.checkpoint.add(save_ns);
 }
 
 std::optional<Core::Impl::OpenUnit> Core::Impl::open_unit(ExperimentId id, UnitId unit, Token token) {
@@ -120,7 +146,10 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
             to_string(record.experiment, record.unit) + " is not this visit's unit");
   REFUSE_IF(!first && !has_edge(kUnitEdges, row->units[trial.unit.value - 1].state, UnitState::kLeased),
             to_string(record.experiment, record.unit) + " does not wait");
-  set_waiting(*row, trial, false);
+  REFUSE_IF(trial.head.hash && !is_durable(trial, trial.head) && !head_held_by(trial, record.incarnation) &&
+                !planted(Mistake::kHeldTakenForDurable),
+            "another worker holds the state that it goes on from");
+  unlist(*row, trial);
   if (first) {
     UnitRow unit;
     unit.id = record.unit;
@@ -150,7 +179,8 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
   if (row->started_at == WallMs{}) row->started_at = at;
   if (bound && !row->profile) row->profile = holder.profile;
   state.token = record.token;
-  index.slots[place] = {record.experiment, unit.lease};
+  index.slots[place].experiment = record.experiment;
+  index.slots[place].lease = unit.lease;
   state.workers[place].last_experiment = record.experiment;
   state.workers[place].last_trial = record.trial;
   ++index_of(record.experiment).leased;
@@ -163,18 +193,32 @@ Status Core::Impl::on(const UnitFinished& record, WallMs at) {
   const auto& [row, trial, unit, lease] = *open;
   REFUSE_IF(!fits_finish(row, trial, record.state), "the state is not this visit's result");
   close(row, lease, LeaseOutcome::kFinished, at);
-  count_result(row, trial, lease, record.times, record.path, record.state);
+  count_result(row, trial, lease, record.times, record.path);
   Totals::Units& units = index.totals.units[lease.then_evaluate];
   ++units.finished;
   units.duration.add(served_ms(state, lease.from, at) * kMillisecond);
   unit.state = UnitState::kDone;
-  unit.train.clear();
   trial.unit = {};
   trial.head = record.state;
+  trial.unreadable = 0;
   trial.visits += !serving && planted(Mistake::kCountedAgainAfterReplay) && record.state.at.visit == 0 ? 2 : 1;
-  trial.stored.push_back(record.state);
+  trial.visit_sums.clear();
   add_sums(trial.train_since_milestone, record.train);
-  set_waiting(row, trial, true);
+  std::erase_if(trial.lost, [&](const StateRef& lost) { return lost.at == record.state.at; });
+  for (Milestone& milestone : trial.milestones) {
+    if (milestone.visits != trial.visits) continue;  // counted before its state was lost
+    trial.train_since_milestone.clear();
+    milestone.state = record.state;
+  }
+  SavedState saved{record.state, trial.train_since_milestone, {}};
+  if (record.durable) {
+    add_stored(trial, std::move(saved));
+    count_stored(record.state, record.times.save_ns);
+  } else {
+    trial.held.push_back({std::move(saved), lease.worker, lease.incarnation, record.times.train_ns});
+    index.slots[lease.worker.value - 1].holds.insert({row.id, trial.id});
+  }
+  list(row, trial);
   return {};
 }
 
@@ -184,15 +228,17 @@ Status Core::Impl::on(const UnitYielded& record, WallMs at) {
   const auto& [row, trial, unit, lease] = *open;
   REFUSE_IF(!fits_yield(row, trial, record.state), "the state is none that this visit can reach");
   close(row, lease, LeaseOutcome::kYielded, at);
-  count_result(row, trial, lease, record.times, record.path, record.state);
+  count_result(row, trial, lease, record.times, record.path);
   ++index.totals.units[lease.then_evaluate].yielded;
   unit.state = UnitState::kWaiting;
   if (record.state != trial.head) {
-    trial.stored.push_back(record.state);
+    add_stored(trial, {record.state, trial.train_since_milestone, record.train});
+    count_stored(record.state, record.times.save_ns);
+    trial.unreadable = 0;
     if (!planted(Mistake::kYieldLosesProgress)) trial.head = record.state;
   }
-  if (!record.train.empty()) unit.train = record.train;  // empty: not one batch was run
-  set_waiting(row, trial, true);
+  if (!record.train.empty()) trial.visit_sums = record.train;  // empty: not one batch was run
+  list(row, trial);
   return {};
 }
 
@@ -212,12 +258,15 @@ Status Core::Impl::on(const UnitReleased& record, WallMs at) {
   unit.state = UnitState::kWaiting;
   if (record.fault == Fault::kWorkerLost) {
     ++unit.worker_deaths;
+  } else if (of_the_machine(record.fault)) {
+    ++unit.machine_faults;
+    trial.unreadable += record.fault == Fault::kHashMismatch;
   } else if (record.fault != Fault::kNone) {
     ++unit.faults;
     ++trial.restarts;
   }
   if (planted(Mistake::kWrongParent) && !trial.milestones.empty()) trial.head = trial.milestones.back().state;
-  set_waiting(row, trial, true);
+  list(row, trial);
   return {};
 }
 
@@ -229,8 +278,8 @@ Status Core::Impl::on(const UnitParked& record, WallMs) {
   TrialRow& trial = row->trials[unit.trial.value - 1];
   REFUSE_IF(!has_edge(kUnitEdges, unit.state, UnitState::kParked) || !live(trial.state) || trial.unit != record.unit,
             to_string(record.experiment, record.unit) + " does not wait");
+  unlist(*row, trial);
   unit.state = UnitState::kParked;
-  set_waiting(*row, trial, false);
   return {};
 }
 

@@ -13,6 +13,23 @@ bool Core::Impl::may_run(const WorkerRow& row, const ExperimentRow& experiment) 
          experiment.profile == row.profile;
 }
 
+bool Core::Impl::backs_off(const ExperimentRow& experiment, TrialId trial) const {
+  const auto& waits = experiments[experiment.id.value - 1].backing_off;
+  return !waits.empty() && waits.contains(trial);
+}
+
+void Core::Impl::back_off(ExperimentRow& experiment, const TrialRow& trial, std::uint32_t faults) {
+  const std::int64_t ns = kBackoffNs << std::clamp(faults, 1u, 10u) >> 1;
+  live_of(experiment.id).backing_off[trial.id] = now + std::min(ns, kBackoffNsMax);
+}
+
+// Durable: anybody can read it. Held: only by its holder, and only so much work is built on what a crash would take.
+bool Core::Impl::has_state(const WorkerRow& row, const ExperimentRow& experiment, const TrialRow& trial) const {
+  if (!trial.head.hash || is_durable(trial, trial.head)) return true;
+  return head_held_by(trial, row.incarnation) &&
+         work_at_risk_ns(trial) < experiment.spec->max_work_at_risk_ms * kMillisecond;
+}
+
 Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
   const std::size_t place = row.id.value - std::size_t{1};
   const auto held_by = [&](const ExperimentRow& experiment) -> const std::vector<PartitionIndex>* {
@@ -23,13 +40,10 @@ Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
   if (ExperimentRow* experiment = find_experiment(row.last_experiment); experiment != nullptr && !experiment->ended()) {
     TrialRow& trial = experiment->trials[row.last_trial.value - 1];
     const auto* held = held_by(*experiment);
-    if (live(trial.state) && trial.visits < trial.target_visits && held != nullptr && may_run(row, *experiment)) {
-      const PartitionIndex next = next_partition(*experiment, trial);
-      const WaitingTrial key{trial.target_visits - trial.visits, trial.id};
-      if (index_of(experiment->id).waiting[next.value].contains(key) &&
-          std::binary_search(held->begin(), held->end(), next)) {
-        return {experiment, &trial};
-      }
+    if (held != nullptr && may_run(row, *experiment) && may_wait(*experiment, trial) &&
+        std::binary_search(held->begin(), held->end(), next_partition(*experiment, trial)) &&
+        !backs_off(*experiment, trial.id) && has_state(row, *experiment, trial)) {
+      return {experiment, &trial};
     }
   }
   for (const ExperimentId id : index.live) {
@@ -39,7 +53,9 @@ Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
     const WaitingTrial* best = nullptr;
     for (const PartitionIndex partition : *held) {
       const auto& waiting = index_of(id).waiting[partition.value];
-      if (!waiting.empty() && (best == nullptr || *waiting.begin() < *best)) best = &*waiting.begin();
+      const auto first = std::find_if(waiting.begin(), waiting.end(),
+                                      [&](const WaitingTrial& one) { return !backs_off(experiment, one.trial); });
+      if (first != waiting.end() && (best == nullptr || *first < *best)) best = &*first;
     }
     if (best != nullptr) return {&experiment, &experiment.trials[best->trial.value - 1]};
   }
@@ -59,7 +75,8 @@ void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& tria
   Token token{state.boot, state.token.boot == state.boot ? state.token.counter + 1 : 1};
   if (planted(Mistake::kTokenReusedAfterBoot)) token = {1, ++leases_since_boot};
   const UnitId unit = trial.unit ? trial.unit : UnitId{experiment.units.size() + 1};
-  const bool evaluate = is_milestone(*experiment.spec, experiment.partitions, trial, trial.visits + 1);
+  const bool counted = !trial.milestones.empty() && trial.milestones.back().visits > trial.visits;
+  const bool evaluate = !counted && is_milestone(*experiment.spec, experiment.partitions, trial, trial.visits + 1);
   const bool unbound = !experiment.profile;
   PartitionIndex partition = next_partition(experiment, trial);
   if (planted(Mistake::kWrongPartition)) partition = index_of(experiment.id).dataset->held[row.id.value - 1].front();
@@ -79,11 +96,10 @@ void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& tria
 
 RunUnit Core::Impl::run_unit(const ExperimentRow& experiment, const LeaseRow& lease) const {
   const TrialRow& trial = experiment.trials[lease.trial.value - 1];
-  const UnitRow& row = experiment.units[lease.unit.value - 1];
   RunUnit run;
   run.boot = state.boot;
-  run.lease.unit = {experiment.id,   lease.unit,         UnitKind::kTrain, {{trial.head, 0, row.train}},
-                    lease.partition, lease.then_evaluate};
+  const Member member{trial.id, trial.lineage, trial.head, 0, trial.visit_sums};
+  run.lease.unit = {experiment.id, lease.unit, UnitKind::kTrain, {member}, lease.partition, lease.then_evaluate};
   run.lease.token = lease.token;
   run.lease.ttl_ms = config.lease_ttl_ms;
   run.recipes.push_back(hooks.recipe(*experiment.spec, trial.params));

@@ -96,7 +96,12 @@ Status check_experiments(const State& state) {
               name() + " has another number of partitions than its data set");
     REFUSE_IF(row.state == ExperimentState::kDeleted && (!row.trials.empty() || !row.units.empty()),
               name() + " is deleted, but has trials");
-    for (std::size_t t = 0; t < row.trials.size(); ++t) RETURN_IF_ERROR(check_trial(row, t));
+    for (std::size_t t = 0; t < row.trials.size(); ++t) {
+      RETURN_IF_ERROR(check_trial(row, t));
+      for (const HeldState& held : row.trials[t].held) {
+        REFUSE_IF(!names(held.worker, state.workers), name() + " has a state held by a worker that is not there");
+      }
+    }
     RETURN_IF_ERROR(check_leases(row, state, busy));
   }
   return {};

@@ -148,7 +148,10 @@ Instant Core::Impl::next_wake() const {
     wake = std::min({wake, slots[i].lost_at, slots[i].replace_at});
     if (index.slots[i].experiment && !planted(Mistake::kExpiryForgotten)) wake = std::min(wake, slots[i].lease_expires);
   }
-  for (const ExperimentId id : index.live) wake = std::min(wake, experiments[id.value - 1].stop_at);
+  for (const ExperimentId id : index.live) {
+    wake = std::min(wake, experiments[id.value - 1].stop_at);
+    for (const auto& [trial, until] : experiments[id.value - 1].backing_off) wake = std::min(wake, until);
+  }
   return wake;
 }
 

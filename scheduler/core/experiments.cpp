@@ -70,7 +70,7 @@ void Core::Impl::handle(const ControlExperiment& event) {
     end_experiment(*experiment, ExperimentState::kCanceled, TrialState::kCanceled, "cancel was asked");
   if (delete_it) {
     for (TrialRow& trial : experiment->trials) {
-      while (!trial.stored.empty()) intend(*experiment, StateRef(trial.stored.back()));
+      while (!trial.stored.empty()) intend(*experiment, StateRef(trial.stored.back().ref));
     }
     emit(ExperimentStateChanged{event.experiment, ExperimentState::kDeleted, "delete was asked", {}, 0});
   }

@@ -14,7 +14,10 @@ namespace modelhop {
 
 inline constexpr Instant kNever{INT64_MAX};
 inline constexpr std::uint64_t kTrialsCreatedPerStepMax = 1024;  // of an experiment: bounds how long a step takes
-inline constexpr std::uint64_t kUnitNsMax = 1ull << 58;          // 9 years: a worker's clock cannot overflow our sums
+inline constexpr std::uint32_t kUnreadableMax = 2;               // then a stored state is given up
+inline constexpr std::int64_t kBackoffNs = kSecond;              // after a machine's fault; doubled by each in a row
+inline constexpr std::int64_t kBackoffNsMax = 60 * kSecond;
+inline constexpr std::uint64_t kUnitNsMax = 1ull << 58;  // 9 years: a worker's clock cannot overflow our sums
 
 struct SlotLive {               // volatile side of a worker, [id - 1]
   Instant lost_at = kNever;     // present: without a message until then it is lost
@@ -34,7 +37,8 @@ struct ExperimentLive {      // volatile side of a live experiment
   LiveAccounting sums;                        // closed leases and idle time, up to Impl::now
   std::array<std::uint64_t, kCauses> idle{};  // slots idle now, by cause
   std::uint64_t slots_now{};
-  std::vector<std::uint32_t> offsets;  // offset_order(P), made when first needed
+  std::vector<std::uint32_t> offsets;      // offset_order(P), made when first needed
+  std::map<TrialId, Instant> backing_off;  // until then no worker gets it
 };
 
 struct Core::Impl {
@@ -75,11 +79,14 @@ struct Core::Impl {
   Status on(const TrialCreated& record, WallMs at);
   Status on(const TrialEvaluated& record, WallMs at);
   Status on(const TrialEnded& record, WallMs at);
+  Status on(const TrialRolledBack& record, WallMs at);
   Status on(const UnitLeased& record, WallMs at);
   Status on(const UnitFinished& record, WallMs at);
   Status on(const UnitYielded& record, WallMs at);
   Status on(const UnitReleased& record, WallMs at);
   Status on(const UnitParked& record, WallMs at);
+  Status on(const UnitDiverged& record, WallMs at);
+  Status on(const StateDurable& record, WallMs at);
   Status on(const StateDeleteIntended& record, WallMs at);
   Status on(const StateDeleted& record, WallMs at);
 
@@ -99,11 +106,14 @@ struct Core::Impl {
   std::optional<OpenUnit> open_unit(ExperimentId experiment, UnitId unit, Token token);
   LeaseRow* open_lease(WorkerId worker);
   PartitionIndex next_partition(const ExperimentRow& experiment, const TrialRow& trial) const;
-  void set_waiting(ExperimentRow& experiment, TrialRow& trial, bool waiting);
+  // The lists of trials without a lease: out before, and in after what changes the trial's place in them.
+  void unlist(ExperimentRow& experiment, const TrialRow& trial);
+  void list(ExperimentRow& experiment, const TrialRow& trial);  // where it belongs, if it may run
   void close(ExperimentRow& experiment, LeaseRow& lease, LeaseOutcome outcome, WallMs at);
   // Of a lease with a result. REQUIRES: `trial` still has the head that the lease started from.
   void count_result(ExperimentRow& experiment, const TrialRow& trial, LeaseRow& lease, const UnitTimes& times,
-                    HopPath path, const StateRef& result);
+                    HopPath path);
+  void count_stored(const StateRef& state, std::uint64_t save_ns);
   void set_state(TrialRow& trial, TrialState to);
 
   // --- core.cpp ---
@@ -153,6 +163,13 @@ struct Core::Impl {
   void evaluated(ExperimentRow& experiment, TrialRow& trial, const std::vector<Sum>& validation);
   // Ends a lease without a result, and what follows: restarts used up, unit parked. The slot is free after it.
   void release(ExperimentRow& experiment, const LeaseRow& lease, Fault fault, const std::string& detail);
+  // A report of a lease that is not open: of news it can only have that a held state is durable. What to answer.
+  bool late_report(const UnitReport& report);
+  void back_off(ExperimentRow& experiment, const TrialRow& trial, std::uint32_t faults);
+  // To the newest durable state before the head.
+  void roll_back(ExperimentRow& experiment, TrialRow& trial, const std::string& reason);
+  // The head was in the store, and cannot be read.
+  void head_unreadable(ExperimentRow& experiment, TrialRow& trial, const std::string& detail);
 
   // --- experiments.cpp ---
   Status check_create(const CreateExperiment& event) const;
@@ -172,6 +189,8 @@ struct Core::Impl {
   };
   Pick pick(const WorkerRow& row);
   bool may_run(const WorkerRow& row, const ExperimentRow& experiment) const;
+  bool backs_off(const ExperimentRow& experiment, TrialId trial) const;
+  bool has_state(const WorkerRow& row, const ExperimentRow& experiment, const TrialRow& trial) const;
   void grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& trial);
   RunUnit run_unit(const ExperimentRow& experiment, const LeaseRow& lease) const;
 
@@ -211,5 +230,8 @@ bool is_milestone(const Spec& spec, std::uint32_t partitions, const TrialRow& tr
 // Whether `state` can be what a lease on this trial's present visit ends with.
 bool fits_finish(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state);
 bool fits_yield(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state);
+void add_stored(TrialRow& trial, SavedState saved);  // in its place
+// Faults that are neither the trial's nor its parameters': they never count against it.
+bool of_the_machine(Fault fault);
 
 }  // namespace modelhop

@@ -9,19 +9,13 @@
 namespace modelhop {
 namespace {
 
-bool waits(const ExperimentRow& experiment, const TrialRow& trial) {
-  if (!live(trial.state) || trial.visits >= trial.target_visits) return false;
-  return !trial.unit || experiment.units[trial.unit.value - 1].state == UnitState::kWaiting;
-}
-
-std::uint64_t busy_ns(const UnitTimes& t) { return t.load_ns + t.hop_ns + t.train_ns + t.evaluate_ns + t.save_ns; }
-
 void add_leases(const ExperimentRow& row, ExperimentIndex& ix, Index& index) {
   for (std::size_t i = 0; i < row.leases.size(); ++i) {
     const LeaseRow& lease = row.leases[i];
     if (lease.outcome == LeaseOutcome::kOpen) {
       ++ix.leased;
-      index.slots[lease.worker.value - 1] = {row.id, i};
+      index.slots[lease.worker.value - 1].experiment = row.id;
+      index.slots[lease.worker.value - 1].lease = i;
     }
     if (lease.outcome == LeaseOutcome::kFinished || lease.outcome == LeaseOutcome::kYielded) {
       ix.partition_busy_ns[lease.partition.value] += busy_ns(lease.times);
@@ -30,9 +24,12 @@ void add_leases(const ExperimentRow& row, ExperimentIndex& ix, Index& index) {
   }
 }
 
-void add_trials(const ExperimentRow& row, ExperimentIndex& ix) {
+void add_trials(const ExperimentRow& row, ExperimentIndex& ix, Index& index) {
   for (const TrialRow& trial : row.trials) {
-    if (waits(row, trial)) {
+    for (const HeldState& held : trial.held) index.slots[held.worker.value - 1].holds.insert({row.id, trial.id});
+    if (may_wait(row, trial) && trial.head.hash && !is_durable(trial, trial.head)) {
+      ++ix.saving;
+    } else if (may_wait(row, trial)) {
       const std::uint64_t next = (trial.offset + trial.visits) % row.partitions;
       ix.waiting[next].insert({trial.target_visits - trial.visits, trial.id});
       ++ix.waiting_count;
@@ -79,7 +76,7 @@ void build_index(const State& state, Index& index) {
     if (!row.idempotency_key.empty()) index.keys.emplace(row.idempotency_key, row.id);
     if (!row.ended()) index.live.push_back(row.id);
     add_leases(row, ix, index);
-    add_trials(row, ix);
+    add_trials(row, ix, index);
   }
 }
 
@@ -106,7 +103,8 @@ std::vector<std::string> differences(const Index& a, const Index& b) {
   for (std::size_t i = 0; i < std::min(a.experiments.size(), b.experiments.size()); ++i) {
     const ExperimentIndex &x = a.experiments[i], &y = b.experiments[i];
     const std::string of = " of " + to_string(ExperimentId{i + 1});
-    expect(x.waiting == y.waiting && x.waiting_count == y.waiting_count, "the waiting trials" + of);
+    expect(x.waiting == y.waiting && x.waiting_count == y.waiting_count && x.saving == y.saving,
+           "the waiting trials" + of);
     expect(x.leased == y.leased && x.live == y.live && x.failed == y.failed, "the counts" + of);
     expect(x.partition_busy_ns == y.partition_busy_ns && x.trial_busy_ns == y.trial_busy_ns, "the busy times" + of);
     expect(x.ended_best_first == y.ended_best_first, "the ranking" + of);

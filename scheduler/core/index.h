@@ -23,9 +23,10 @@ struct WaitingTrial {
   bool operator==(const WaitingTrial&) const = default;
 };
 
-struct SlotIndex {          // one a worker
-  ExperimentId experiment;  // of its open lease; 0: free
-  std::size_t lease{};      // index in ExperimentRow::leases
+struct SlotIndex {                                   // one a worker
+  ExperimentId experiment;                           // of its open lease; 0: free
+  std::size_t lease{};                               // index in ExperimentRow::leases
+  std::set<std::pair<ExperimentId, TrialId>> holds;  // trials with states that only this worker's memory has
   bool operator==(const SlotIndex&) const = default;
 };
 
@@ -34,8 +35,9 @@ struct DatasetIndex {
 };
 
 struct ExperimentIndex {
-  std::vector<std::set<WaitingTrial>> waiting;  // by next partition
+  std::vector<std::set<WaitingTrial>> waiting;  // by next partition; any holder may take these
   std::uint64_t waiting_count{}, leased{}, live{}, failed{};
+  std::uint64_t saving{};  // live trials without a lease whose head is not yet durable: only its holder may take them
   std::vector<std::uint64_t> partition_busy_ns, trial_busy_ns;  // of results that count
   std::vector<TrialId> ended_best_first;  // ended trials with a counted milestone, by its value, then id
   DatasetIndex* dataset{};                // owned by Index::datasets, whose nodes stay

@@ -1,5 +1,6 @@
 // Walks the whole state after each step of every test and simulation. Cheap: it is most of what a simulator does.
 #include <algorithm>
+#include <set>
 
 #include "scheduler/core/impl.h"
 #include "scheduler/core/tables.h"
@@ -33,6 +34,7 @@ class Checker {
   std::size_t open_leases_{};
   std::vector<std::uint64_t> finished_;  // visits finished, by trial
   std::uint64_t store_bytes_{};
+  std::size_t holds_{};  // pairs of a trial and a worker that holds states of it
   std::array<std::uint64_t, kTrialStates> trials_{};
 };
 
@@ -49,6 +51,9 @@ std::vector<std::string> Checker::run() {
       index_.slots.begin(), index_.slots.end(), [](const SlotIndex& s) { return s.experiment.value != 0; }));
   expect(leased == open_leases_,
          [&] { return std::to_string(open_leases_) + " open leases on " + std::to_string(leased) + " slots"; });
+  std::size_t holds = 0;
+  for (const SlotIndex& slot : index_.slots) holds += slot.holds.size();
+  expect(holds == holds_, [] { return "a worker is said to hold what it does not"; });
   expect(store_bytes_ == index_.totals.store_bytes, [&] {
     return "the store's states are " + std::to_string(store_bytes_) + " bytes, counted " +
            std::to_string(index_.totals.store_bytes);
@@ -99,7 +104,10 @@ void Checker::experiment(const ExperimentRow& row) {
   for (const StateRef& state : row.deleting) store_bytes_ += state.size_bytes;
   for (const TrialRow& one : row.trials) {
     ++trials_[static_cast<std::size_t>(one.state)];
-    for (const StateRef& state : one.stored) store_bytes_ += state.size_bytes;
+    for (const SavedState& saved : one.stored) store_bytes_ += saved.ref.size_bytes;
+    std::set<WorkerId> holders;
+    for (const HeldState& held : one.held) holders.insert(held.worker);
+    holds_ += holders.size();
     live_trials += live(one.state) ? 1 : 0;
     failed += one.state == TrialState::kFailed || one.state == TrialState::kInvalid;
     trial(row, one);
@@ -130,6 +138,8 @@ void Checker::leases(const ExperimentRow& row) {
       return name() + " makes visit " + std::to_string(lease.visit) + " at partition " +
              std::to_string(lease.partition.value);
     });
+    expect(lease.outcome != LeaseOutcome::kLost || unit.state == UnitState::kLost,
+           [&] { return name() + " was lost, its unit was not"; });
     if (lease.outcome == LeaseOutcome::kFinished) {
       expect(finished_[lease.trial.value - 1] == lease.visit && unit.state == UnitState::kDone && unit.lease == i,
              [&] { return name() + " counts visit " + std::to_string(lease.visit) + " twice or out of order"; });
@@ -166,32 +176,47 @@ void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
          [&] { return name() + " has a head of another visit than its " + std::to_string(trial.visits); });
   expect(trial.state != TrialState::kCompleted || trial.visits == trial.target_visits,
          [&] { return name() + " is completed too early"; });
-  expect(trial.milestones.empty() || trial.milestones.back().visits <= trial.visits,
+  expect(trial.milestones.empty() || trial.milestones.back().visits <= trial.visits || trial.lineage > 0,
          [&] { return name() + " has a milestone ahead of it"; });
   const std::uint64_t every = std::max<std::uint64_t>(row.spec->evaluate_every, 1) * row.partitions;
-  const std::uint64_t due =
-      trial.visits / every + (trial.visits == trial.target_visits && trial.visits % every != 0 ? 1 : 0);
+  // A milestone counts once: what is lost after it does not take it back.
+  const std::uint64_t reached = std::max(trial.visits, trial.milestones.empty() ? 0 : trial.milestones.back().visits);
+  const std::uint64_t due = reached / every + (reached == trial.target_visits && reached % every != 0 ? 1 : 0);
   expect(trial.milestones.size() == due, [&] {
     return name() + " has " + std::to_string(trial.milestones.size()) + " milestones after " +
            std::to_string(trial.visits) + " visits";
   });
-  const auto stored = [&](const StateRef& ref) {
-    return std::find(trial.stored.begin(), trial.stored.end(), ref) != trial.stored.end();
-  };
+  for (const HeldState& held : trial.held) {
+    const WorkerRow& holder = state_.workers[held.worker.value - 1];
+    expect(holder.present && holder.incarnation == held.incarnation &&
+               index_.slots[held.worker.value - 1].holds.contains({row.id, trial.id}),
+           [&] { return name() + " has a state in the memory of a worker that is gone"; });
+    expect(!is_durable(trial, held.saved.ref), [&] { return name() + " has a state both held and durable"; });
+  }
+  expect(std::is_sorted(trial.stored.begin(), trial.stored.end(),
+                        [](const SavedState& a, const SavedState& b) { return a.ref.at < b.ref.at; }),
+         [&] { return name() + " has its stored states out of order"; });
   if (live(trial.state)) {
-    expect(!trial.head.hash || stored(trial.head),
-           [&] { return name() + " goes on from a state that is not in the store"; });
+    const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
+    expect(!trial.head.hash || is_durable(trial, trial.head) || held,
+           [&] { return name() + " goes on from a state that nobody has"; });
     const Milestone* counted = counted_milestone(*row.spec, trial);
-    expect(counted == nullptr || stored(counted->state), [&] { return name() + " lost the state behind its value"; });
+    const auto remade = [&](const StateRef& lost) { return lost.at == counted->state.at; };
+    expect(counted == nullptr || is_durable(trial, counted->state) || trial.lineage > 0 ||
+               std::any_of(trial.lost.begin(), trial.lost.end(), remade),
+           [&] { return name() + " lost the state behind its value"; });
   }
 }
 
 void Checker::waiting(const ExperimentRow& row) {
   const ExperimentIndex& ix = impl_.index_of(row.id);
-  std::uint64_t count = 0;
+  std::uint64_t count = 0, saving = 0;
   for (const TrialRow& trial : row.trials) {
-    const bool leased = trial.unit && row.units[trial.unit.value - 1].state == UnitState::kLeased;
-    if (!live(trial.state) || leased || trial.visits >= trial.target_visits) continue;
+    if (!may_wait(row, trial)) continue;
+    if (trial.head.hash && !is_durable(trial, trial.head)) {
+      ++saving;
+      continue;
+    }
     ++count;
     const auto& here = ix.waiting[(trial.offset + trial.visits % row.partitions) % row.partitions];
     expect(here.contains({trial.target_visits - trial.visits, trial.id}),
@@ -199,6 +224,7 @@ void Checker::waiting(const ExperimentRow& row) {
   }
   std::uint64_t listed = 0;
   for (const auto& list : ix.waiting) listed += list.size();
+  expect(saving == ix.saving, [&] { return to_string(row.id) + " counts the trials that wait for the store wrong"; });
   expect(listed == count && count == ix.waiting_count,
          [&] { return to_string(row.id) + " lists trials that do not wait"; });
 }

@@ -24,7 +24,9 @@ const char* to_string(Mistake mistake) {
                                            "profile_ignored",
                                            "lost_never_replaced",
                                            "ranks_forgotten_at_load",
-                                           "search_fed_short"};
+                                           "search_fed_short",
+                                           "held_taken_for_durable",
+                                           "rollback_target_deleted"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

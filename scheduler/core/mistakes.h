@@ -27,6 +27,8 @@ enum class Mistake : int {
   kLostNeverReplaced,        // what a lost worker held is not placed again
   kRanksForgottenAtLoad,     // a state read from a snapshot does not rank its ended trials
   kSearchFedShort,           // a search is not told all it was told before the snapshot
+  kHeldTakenForDurable,      // a state that only a worker's memory has is taken for one in the store
+  kRollbackTargetDeleted,    // the state to go back to is deleted while the head is not yet durable
   kLastMistake,
 };
 

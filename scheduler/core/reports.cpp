@@ -35,6 +35,9 @@ Status Core::Impl::check_report(const ExperimentRow& experiment, const LeaseRow&
   if (member.yielded ? !fits_yield(experiment, trial, member.state) : !fits_finish(experiment, trial, member.state)) {
     return invalid("its report names a state that visit " + std::to_string(trial.visits) + " cannot end with");
   }
+  if (!member.durable && member.state != trial.head && (member.yielded || lease.then_evaluate)) {
+    return invalid("its report names a state that had to be stored first");
+  }
   return {};
 }
 
@@ -43,10 +46,13 @@ void Core::Impl::handle(const UnitDone& event) {
   const WorkerRow* row = present(event.incarnation);
   if (row != nullptr) heard(row->id);
   const LeaseRow* lease = find_open(report.experiment, report.unit, report.token);
-  const Dismiss dismiss{report.experiment, report.unit, report.token};
+  Dismiss dismiss{report.experiment, report.unit, report.token, true};
   if (lease == nullptr || (lease->incarnation != event.incarnation && !planted(Mistake::kStaleTokenAccepted))) {
-    // A late worker or a copy, not a fault.
-    row == nullptr ? ignore(Ignored::kUnknownIncarnation) : ignore_lease(report.token);
+    if (row == nullptr) {
+      ignore(Ignored::kUnknownIncarnation);
+    } else {
+      dismiss.durable = late_report(report);
+    }
     send(event.incarnation, dismiss);
     return;
   }
@@ -67,17 +73,43 @@ void Core::Impl::handle(const UnitDone& event) {
     account_lease(experiment, *lease);
     collect(experiment, experiment.trials[lease->trial.value - 1]);
   } else {
+    dismiss.durable = report.members.front().durable;
     finished(experiment, *lease, report);
   }
   send(event.incarnation, dismiss);
 }
 
+bool Core::Impl::late_report(const UnitReport& report) {
+  if (report.members.size() == 1 && !report.members.front().yielded) {
+    const MemberResult& member = report.members.front();
+    ExperimentRow* experiment = find_experiment(member.state.experiment);
+    if (experiment != nullptr && member.state.trial.value - 1 < experiment->trials.size()) {
+      TrialRow& trial = experiment->trials[member.state.trial.value - 1];
+      const bool held = std::any_of(trial.held.begin(), trial.held.end(),
+                                    [&](const HeldState& h) { return h.saved.ref == member.state; });
+      if (held && !member.durable) return false;  // a copy of a report that was accepted
+      if (held) {
+        emit(StateDurable{member.state, std::min(report.times.save_ns, kUnitNsMax)});
+        collect(*experiment, trial);
+        return true;
+      }
+    }
+  }
+  ignore_lease(report.token);  // a late worker or a copy, not a fault
+  return true;
+}
+
 void Core::Impl::finished(ExperimentRow& experiment, const LeaseRow& lease, const UnitReport& report) {
   const MemberResult& member = report.members.front();
-  emit(UnitFinished{experiment.id, report.unit, report.token, member.state, member.train, bounded(report.times),
-                    report.path});
-  account_lease(experiment, lease);
   TrialRow& trial = experiment.trials[lease.trial.value - 1];
+  const auto before = std::find_if(trial.lost.begin(), trial.lost.end(),
+                                   [&](const StateRef& lost) { return lost.at == member.state.at; });
+  if (before != trial.lost.end() && before->hash != member.state.hash) {
+    emit(UnitDiverged{experiment.id, report.unit, *before, member.state});
+  }
+  emit(UnitFinished{experiment.id, report.unit, report.token, member.state, member.durable, member.train,
+                    bounded(report.times), report.path});
+  account_lease(experiment, lease);
   if (lease.then_evaluate) evaluated(experiment, trial, member.validation);
   if (trial.visits >= trial.target_visits) {
     end_trial(experiment, trial, TrialState::kCompleted, "all its visits are done");
@@ -106,7 +138,10 @@ void Core::Impl::release(ExperimentRow& experiment, const LeaseRow& lease, Fault
   emit(UnitReleased{experiment.id, unit, lease.token, fault, detail});
   account_lease(experiment, lease);
   const UnitRow& row = experiment.units[unit.value - 1];
-  if (fault == Fault::kWorkerLost && row.worker_deaths >= config.unit_worker_deaths_max) {
+  if (of_the_machine(fault)) {
+    if (fault == Fault::kHashMismatch) head_unreadable(experiment, trial, detail);
+    back_off(experiment, trial, row.machine_faults);
+  } else if (fault == Fault::kWorkerLost && row.worker_deaths >= config.unit_worker_deaths_max) {
     const std::string reason =
         to_string(experiment.id, unit) + " cost " + std::to_string(row.worker_deaths) + " workers, the last: " + detail;
     emit(UnitParked{experiment.id, unit, reason});
@@ -118,6 +153,27 @@ void Core::Impl::release(ExperimentRow& experiment, const LeaseRow& lease, Fault
               std::string(to_string(fault)) + " after " + std::to_string(experiment.spec->max_restarts) +
                   " restarts: " + detail);
   }
+}
+
+void Core::Impl::roll_back(ExperimentRow& experiment, TrialRow& trial, const std::string& reason) {
+  StateRef to;
+  to.experiment = experiment.id;
+  to.trial = trial.id;
+  for (const SavedState& stored : trial.stored) {
+    if (stored.ref.at < trial.head.at) to = stored.ref;
+  }
+  emit(TrialRolledBack{experiment.id, trial.id, to, trial.lineage + 1, reason.substr(0, kDetailBytesMax)});
+}
+
+void Core::Impl::head_unreadable(ExperimentRow& experiment, TrialRow& trial, const std::string& detail) {
+  const StateRef head = trial.head;
+  if (!head.hash) return;
+  const bool durable = is_durable(trial, head);
+  // Once may be the worker's own doing; what is gone from its holder is gone.
+  if (durable && trial.unreadable < kUnreadableMax) return;
+  roll_back(experiment, trial, "its state " + to_string(head.hash) + " is lost: " + detail);
+  if (durable) intend(experiment, head);
+  collect(experiment, trial);
 }
 
 void Core::Impl::stop_rules(ExperimentRow& experiment, TrialRow& trial) {

@@ -32,6 +32,14 @@ bool among_latest(const TrialRow& trial, const StateRef& ref, std::uint64_t coun
   return false;
 }
 
+StateRef newest_before(const TrialRow& trial, const StateRef& head) {
+  StateRef found;
+  for (const SavedState& stored : trial.stored) {
+    if (stored.ref.at < head.at) found = stored.ref;
+  }
+  return found;
+}
+
 bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const TrialRow& trial, const StateRef& ref) {
   const Spec& spec = *experiment.spec;
   const Milestone* counted = counted_milestone(spec, trial);
@@ -39,6 +47,11 @@ bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const
     // Its value may be the best so far at any time, so the state behind it stays until the next milestone.
     if ((ref == trial.head && !planted(Mistake::kDeleteNeededState)) || (counted != nullptr && counted->state == ref))
       return true;
+    // While the head may still be lost with its holder, what it would go back to stays.
+    if (ref == newest_before(trial, trial.head) && !is_durable(trial, trial.head) &&
+        !planted(Mistake::kRollbackTargetDeleted)) {
+      return true;
+    }
   } else if (counted != nullptr && counted->state == ref) {
     // Values of ended trials are final, so whoever is not among the best of these will not be among the best at the
     // end.
@@ -53,10 +66,10 @@ bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const
 
 void Core::Impl::collect(ExperimentRow& experiment, TrialRow& trial) {
   for (std::size_t i = 0; i < trial.stored.size();) {
-    if (needed(experiment, index_of(experiment.id), trial, trial.stored[i])) {
+    if (needed(experiment, index_of(experiment.id), trial, trial.stored[i].ref)) {
       ++i;
     } else {
-      intend(experiment, StateRef(trial.stored[i]));
+      intend(experiment, StateRef(trial.stored[i].ref));
     }
   }
 }

@@ -20,6 +20,33 @@ std::uint64_t served_ms(const State& state, WallMs from, WallMs to) {
   return ms > 0 ? static_cast<std::uint64_t>(ms) : 0;
 }
 
+bool may_wait(const ExperimentRow& experiment, const TrialRow& trial) {
+  const bool unit_waits = !trial.unit || experiment.units[trial.unit.value - 1].state == UnitState::kWaiting;
+  return live(trial.state) && trial.state != TrialState::kPaused && unit_waits && trial.visits < trial.target_visits;
+}
+
+bool is_durable(const TrialRow& trial, const StateRef& ref) {
+  return std::any_of(trial.stored.rbegin(), trial.stored.rend(), [&](const SavedState& s) { return s.ref == ref; });
+}
+
+bool head_held_by(const TrialRow& trial, const Incarnation& incarnation) {
+  return !trial.held.empty() && trial.held.back().saved.ref == trial.head &&
+         trial.held.back().incarnation == incarnation;
+}
+
+std::uint64_t work_at_risk_ns(const TrialRow& trial) {
+  std::uint64_t ns = 0;
+  for (auto held = trial.held.rbegin(); held != trial.held.rend(); ++held) {
+    if (held->saved.ref.lineage != trial.lineage) break;
+    const bool behind_durable = std::any_of(trial.stored.begin(), trial.stored.end(), [&](const SavedState& s) {
+      return s.ref.lineage == trial.lineage && s.ref.at > held->saved.ref.at;
+    });
+    if (behind_durable) break;
+    ns += held->work_ns;
+  }
+  return ns;
+}
+
 double metric_value(const Milestone& milestone, const std::string& metric) {
   const bool train = metric.starts_with("train_");
   if (!train && !metric.starts_with("val_")) return std::numeric_limits<double>::quiet_NaN();

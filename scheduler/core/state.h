@@ -58,8 +58,8 @@ struct DatasetRow {
   std::vector<std::vector<WorkerId>> holders;  // by partition, ascending
 };
 
-enum class UnitState : std::uint8_t { kWaiting, kLeased, kDone, kParked };
-enum class LeaseOutcome : std::uint8_t { kOpen, kFinished, kYielded, kReleased };
+enum class UnitState : std::uint8_t { kWaiting, kLeased, kDone, kParked, kLost };
+enum class LeaseOutcome : std::uint8_t { kOpen, kFinished, kYielded, kReleased, kLost };  // lost: finished in vain
 
 struct LeaseRow {  // one attempt: a bar of the Gantt
   UnitId unit;
@@ -83,10 +83,28 @@ struct UnitRow {  // one visit of one trial; exists from its first lease on
   TrialId trial;
   std::uint64_t visit{};
   UnitState state{};
-  std::size_t lease{};     // index of the newest in ExperimentRow::leases
-  std::vector<Sum> train;  // of the visit's batches up to the state it yielded
+  std::size_t lease{};  // index of the newest in ExperimentRow::leases
   std::uint32_t worker_deaths{};
-  std::uint32_t faults{};  // of the user's making
+  std::uint32_t faults{};          // of the user's making
+  std::uint32_t machine_faults{};  // of a worker, its disk or the store; they count against nobody
+  bool diverged{};                 // made again after a loss, it gave another state than before
+};
+
+// A state that a trial can go on from, with the training sums that belong to it.
+struct SavedState {
+  StateRef ref;
+  std::vector<Sum> since_milestone;  // of complete visits
+  std::vector<Sum> visit;            // of the batches before ref.at.batch
+};
+
+// Three facts about a state. Accepted: a unit_finished or unit_yielded names it. Held: its worker has it in memory.
+// Durable: it is in the store. An accepted state is held from its unit's end until it is durable, or lost with its
+// worker.
+struct HeldState {
+  SavedState saved;
+  WorkerId worker;
+  Incarnation incarnation;
+  std::uint64_t work_ns{};  // what its loss costs, beside that of the one before
 };
 
 struct Milestone {
@@ -107,13 +125,18 @@ struct TrialRow {
   std::uint64_t target_visits{};
   TrialState state{};
   std::string reason;
-  StateRef head;           // the newest accepted state; no hash = initial
-  std::uint64_t visits{};  // completed
-  UnitId unit;             // the unit of the current visit, once leased; none between units
+  StateRef head;            // the newest accepted state; no hash = initial
+  std::uint64_t visits{};   // completed
+  UnitId unit;              // the unit of the current visit, once leased; none between units
+  std::uint32_t lineage{};  // of the states it makes
   std::uint32_t restarts{};
+  std::uint32_t unreadable{};  // times that a worker could not read the head
   std::vector<Milestone> milestones;
-  std::vector<Sum> train_since_milestone;
-  std::vector<StateRef> stored;  // accepted states in the store, in order: the head, and those the policy keeps
+  std::vector<Sum> train_since_milestone;  // of complete visits
+  std::vector<Sum> visit_sums;             // of the batches before head.at.batch
+  std::vector<SavedState> stored;          // durable, by position: the head, and those the policy keeps
+  std::vector<HeldState> held;             // not yet durable, oldest first
+  std::vector<StateRef> lost;              // accepted once and lost: made again, they must be the same
   WallMs created_at, started_at, ended_at;
 };
 
@@ -161,6 +184,15 @@ struct State {
   std::vector<ExperimentRow> experiments;  // [id - 1]; deleted ones stay as a husk
 };
 
+inline bool live(TrialState state) { return state <= TrialState::kPaused; }  // it may still make visits
+// Without a lease, and with a visit to make.
+bool may_wait(const ExperimentRow& experiment, const TrialRow& trial);
+// Whether the state is in the store.
+bool is_durable(const TrialRow& trial, const StateRef& ref);
+// Whether the head is only in the memory of this worker.
+bool head_held_by(const TrialRow& trial, const Incarnation& incarnation);
+// Work that would have to be done again if every worker and the scheduler went down now.
+std::uint64_t work_at_risk_ns(const TrialRow& trial);
 // The time between the two in which a scheduler served the journal.
 std::uint64_t served_ms(const State& state, WallMs from, WallMs to);
 // The value of "val_accuracy", "train_loss", ... from a milestone's sums; NaN where it has none.

@@ -15,9 +15,9 @@ inline constexpr std::uint32_t kStateFormat = 1;
 inline constexpr std::size_t kRowsMax = UINT32_MAX;  // of a list: bounded by the bytes that are there
 
 template <>
-inline constexpr unsigned kEnumCount<UnitState> = 4;
+inline constexpr unsigned kEnumCount<UnitState> = 5;
 template <>
-inline constexpr unsigned kEnumCount<LeaseOutcome> = 4;
+inline constexpr unsigned kEnumCount<LeaseOutcome> = 5;
 
 // A spec is saved as its text. Core::load() makes the Spec of it once all is read.
 inline const std::string& text_of(const std::shared_ptr<const Spec>& spec) { return spec->expanded; }
@@ -75,9 +75,23 @@ void fields(A& a, Like<UnitRow> auto& v) {
   a("visit", v.visit);
   a("state", v.state);
   a("lease", v.lease);
-  a("train", v.train, kSumsMax);
   a("worker_deaths", v.worker_deaths);
   a("faults", v.faults);
+  a("machine_faults", v.machine_faults);
+  a("diverged", v.diverged);
+}
+template <class A>
+void fields(A& a, Like<SavedState> auto& v) {
+  a("ref", v.ref);
+  a("since_milestone", v.since_milestone, kSumsMax);
+  a("visit", v.visit, kSumsMax);
+}
+template <class A>
+void fields(A& a, Like<HeldState> auto& v) {
+  a("saved", v.saved);
+  a("worker", v.worker);
+  a("incarnation", v.incarnation);
+  a("work_ns", v.work_ns);
 }
 template <class A>
 void fields(A& a, Like<Milestone> auto& v) {
@@ -103,10 +117,15 @@ void fields(A& a, Like<TrialRow> auto& v) {
   a("head", v.head);
   a("visits", v.visits);
   a("unit", v.unit);
+  a("lineage", v.lineage);
   a("restarts", v.restarts);
+  a("unreadable", v.unreadable);
   a("milestones", v.milestones, kRowsMax);
   a("train_since_milestone", v.train_since_milestone);
+  a("visit_sums", v.visit_sums);
   a("stored", v.stored, kRowsMax);
+  a("held", v.held, kRowsMax);
+  a("lost", v.lost, kRowsMax);
   a("created_at", v.created_at);
   a("started_at", v.started_at);
   a("ended_at", v.ended_at);
@@ -168,6 +187,7 @@ void fields(A& a, Like<Totals::Units> auto& v) {
   a("finished", v.finished);
   a("yielded", v.yielded);
   a("released", v.released);
+  a("lost", v.lost);
   a("duration", v.duration);
 }
 template <class A>

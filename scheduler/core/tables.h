@@ -45,6 +45,8 @@ inline constexpr Edge<UnitState> kUnitEdges[] = {
     {UnitState::kLeased, UnitState::kDone, "finished under the current token: the visit is counted"},
     {UnitState::kLeased, UnitState::kWaiting, "yielded, or released: the parent state is intact, so run it elsewhere"},
     {UnitState::kWaiting, UnitState::kParked, "it cost too many workers: park it, the experiment goes on"},
+    {UnitState::kWaiting, UnitState::kLost, "its parent state was lost: an earlier visit is made again first"},
+    {UnitState::kDone, UnitState::kLost, "its state was lost before it was durable: the visit is made again"},
 };
 
 template <class S, std::size_t N>
@@ -52,8 +54,6 @@ constexpr bool has_edge(const Edge<S> (&edges)[N], S from, S to) {
   return std::any_of(std::begin(edges), std::end(edges),
                      [&](const Edge<S>& e) { return e.from == from && e.to == to; });
 }
-
-inline bool live(TrialState state) { return state <= TrialState::kPaused; }
 
 // As searches are told. REQUIRES: !live(state).
 inline TrialEnd end_of(TrialState state) {

@@ -23,7 +23,8 @@ struct Totals {
 
   struct Units {  // lease attempts
     std::uint64_t finished{}, yielded{}, released{};
-    Histogram duration;  // of finished ones, by the recorded clock
+    std::uint64_t lost{};  // of the finished: their states were lost before they were durable
+    Histogram duration;    // of finished ones, by the recorded clock
     bool operator==(const Units&) const = default;
   };
   std::array<Units, 2> units;                     // [LeaseRow::then_evaluate]

@@ -3,6 +3,7 @@
 
 #include "common/base/limits.h"
 #include "scheduler/core/impl.h"
+#include "scheduler/core/tables.h"
 
 namespace modelhop {
 
@@ -150,6 +151,14 @@ void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {
     if (lease->token.boot != state.boot) fault = Fault::kNone;
     release(*find_experiment(index.slots[row.id.value - 1].experiment), *lease, fault, why);
   }
+  const auto held = index.slots[row.id.value - 1].holds;
+  for (const auto& [experiment_id, trial_id] : held) {
+    ExperimentRow& experiment = *find_experiment(experiment_id);
+    TrialRow& trial = experiment.trials[trial_id.value - 1];
+    if (!live(trial.state) || !head_held_by(trial, row.incarnation) || planted(Mistake::kHeldTakenForDurable)) continue;
+    roll_back(experiment, trial, "worker " + row.name + " held its state, and left: " + why);
+    collect(experiment, trial);
+  }
   emit(WorkerLeft{row.id, row.incarnation, why});
   SlotLive& slot = slots[row.id.value - 1] = SlotLive{};
   slot.since = now;
@@ -178,6 +187,7 @@ void Core::Impl::expire() {
   for (std::size_t i = 0; i < index.live.size(); ++i) {
     ExperimentRow& experiment = *find_experiment(index.live[i]);
     ExperimentLive& volatile_side = live_of(experiment.id);
+    dirty |= std::erase_if(volatile_side.backing_off, [&](const auto& entry) { return entry.second <= now; }) > 0;
     if (volatile_side.stop_at > now) continue;
     volatile_side.stop_at = kNever;
     if (experiment.state == ExperimentState::kRunning) stop(experiment, "its time budget is spent");

@@ -104,6 +104,9 @@ void content(const Backends& backends, const std::string& id, Done done) {
     const State& state = loop.core_on_loop().state();
     const auto [row, owner, found] = find_checkpoint(state, id);
     if (found == nullptr) return done(problem(404, "not found", "no checkpoint \"" + id + "\" here"));
+    if (!is_durable(*owner, *found)) {
+      return done(problem(409, "conflict", id + " is not in the store yet: its worker is saving it; try again"));
+    }
     const std::string blob = state_blob_name(*found, {state.cluster, row->partitions});
     if (found->size_bytes > backends.content_bytes_max) {
       return done(problem(413, "too large",

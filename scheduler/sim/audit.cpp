@@ -40,9 +40,16 @@ void Auditor::on_record(Instant now, const Record& record) {
                      ++experiments_[r.experiment.value - 1][lease->second.trial.value - 1].visits;
                    close(r.token, r.experiment, r.unit, "finished");
                  },
+                 [&](const TrialRolledBack& r) {
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   const std::uint64_t visits = std::uint64_t{r.to.at.epoch} * plan_.partitions + r.to.at.visit;
+                   if (visits > trial.visits) say("a rollback forward of " + to_string(r.experiment, r.trial));
+                   trial.visits = visits;
+                 },
+                 [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
                  [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
                  [&](const UnitReleased& r) {
-                   if (r.fault == Fault::kHashMismatch)
+                   if (r.fault == Fault::kHashMismatch && !damaged_)
                      say("a unit found no parent state: " + to_string(r.experiment, r.unit));
                    close(r.token, r.experiment, r.unit, "released");
                  },

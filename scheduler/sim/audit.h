@@ -18,7 +18,9 @@ class Auditor {
   void on_sent(const ToWorker& message);                 // it has left the scheduler
   void on_replied(const Reply& reply);                   // likewise
   void on_restart(Instant now, const State& state);      // replayed from what was durable
-  void on_step(Instant now);                             // no lease outlives its time to live unnamed
+  void state_damaged() { damaged_ = true; }
+  bool damaged() const { return damaged_; }
+  void on_step(Instant now);  // no lease outlives its time to live unnamed
   // When all has ended: each trial as if it had been trained alone, in order, without faults.
   void at_end(const State& state);
   std::vector<std::string> violations;
@@ -43,6 +45,7 @@ class Auditor {
   std::set<Token> dismissed_;  // tokens whose workers were told to forget
   Token newest_sent_, newest_leased_;
   std::uint64_t experiments_promised_{};
+  bool damaged_{};  // a state in the store was, so that a unit may find none
   std::vector<std::vector<Trial>> experiments_;
 };
 

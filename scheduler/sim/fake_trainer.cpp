@@ -17,6 +17,8 @@ void put(ContentHash& hash, std::size_t from, std::uint64_t value) {
 
 std::uint64_t low_lane(const ContentHash& hash) { return get(hash, 0); }
 
+std::uint64_t store_key(const StateRef& state) { return low_lane(state.hash) + state.lineage; }
+
 void train(StateRef& state, PartitionIndex partition, const Plan& plan, std::uint32_t until, Sum& loss) {
   std::uint64_t a = get(state.hash, 0), b = get(state.hash, 8);
   if (!state.hash) a = mix(state.experiment.value * 1'000'003 + state.trial.value);

@@ -15,6 +15,8 @@ inline std::uint64_t mix(std::uint64_t z) {  // splitmix64's finalizer
 }
 
 std::uint64_t low_lane(const ContentHash& hash);
+// A state's name in the store.
+std::uint64_t store_key(const StateRef& state);
 
 // Trains `state` from its cursor to batch `until` of the visit (the visit's last: to the next visit), adding to `loss`.
 void train(StateRef& state, PartitionIndex partition, const Plan& plan, std::uint32_t until, Sum& loss);

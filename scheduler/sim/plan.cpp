@@ -8,10 +8,10 @@ namespace modelhop::sim {
 
 const char* to_string(FaultKind kind) {
   static constexpr const char* kNames[kFaultKinds] = {
-      "message_lost",    "message_delayed", "message_doubled",  "message_reordered", "worker_killed",
-      "worker_returned", "worker_hung",     "worker_deaf",      "worker_drained",    "worker_gone",
-      "scheduler_crash", "scheduler_drain", "slow_disk",        "user_fault",        "poison_trial",
-      "poison_unit",     "experiment_stop", "experiment_cancel"};
+      "message_lost",    "message_delayed", "message_doubled", "message_reordered", "worker_killed",
+      "worker_returned", "worker_hung",     "worker_deaf",     "worker_drained",    "worker_gone",
+      "scheduler_crash", "scheduler_drain", "slow_disk",       "slow_store",        "state_damaged",
+      "user_fault",      "poison_trial",    "poison_unit",     "experiment_stop",   "experiment_cancel"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -80,6 +80,8 @@ constexpr Menu kMenu[] = {
     {FaultKind::kSchedulerCrashed, 45, 3, 50, 4'000},
     {FaultKind::kSchedulerDrained, 20, 1, 50, 2'000},
     {FaultKind::kSlowDisk, 25, 2, 500, 4'000},
+    {FaultKind::kSlowStore, 25, 2, 500, 8'000},
+    {FaultKind::kStateDamaged, 20, 2, 0, 0},
     {FaultKind::kStop, 16, 1, 0, 0},
     {FaultKind::kCancel, 16, 1, 0, 0},
 };

@@ -23,13 +23,15 @@ enum class FaultKind : std::uint8_t {
   kSchedulerCrashed,
   kSchedulerDrained,
   kSlowDisk,
+  kSlowStore,
+  kStateDamaged,
   kUserFault,
   kPoisonTrial,
   kPoisonUnit,
   kStop,
   kCancel,
 };
-inline constexpr std::size_t kFaultKinds = 18;
+inline constexpr std::size_t kFaultKinds = 20;
 const char* to_string(FaultKind kind);
 
 struct PlannedFault {

@@ -41,6 +41,7 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
       StateRef partly = state;
       Sum ignored = loss;
       train(partly, partition, plan_, trial.head.at.batch, ignored);
+      partly.lineage = trial.head.lineage;
       if (partly != trial.head) say(name + ": its state " + position(trial.head) + " is not what training alone gives");
     }
     if (poison.kind != Poison::kNone && poison.trial == trial.id && poison.visit == visits) {
@@ -52,6 +53,7 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
     loss.total += visit.total;
     loss.weight += visit.weight;
     ++visits;
+    state.lineage = trial.head.lineage;
     if (visits == trial.visits && trial.head.at.batch == 0 && state != trial.head) {
       say(name + ": its state " + position(trial.head) + " is not what training alone gives");
     }
@@ -60,7 +62,8 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
     const std::vector<Sum> validation = validate(state);
     const Sum& counted = spec.metric == "val_loss" ? validation[0] : loss;
     values.push_back(counted.total / static_cast<double>(counted.weight));
-    if (visits <= trial.visits) {
+    // What was counted stays counted, also where the states after it were lost.
+    if (visits <= trial.visits || (!trial.milestones.empty() && visits <= trial.milestones.back().visits)) {
       const Milestone* got = milestones < trial.milestones.size() ? &trial.milestones[milestones] : nullptr;
       ++milestones;
       if (got == nullptr || got->visits != visits || got->value != values.back() || got->validation != validation ||
@@ -103,7 +106,7 @@ void Auditor::at_end(const State& state) {
     const TrialRow* best = best_trial(experiment);
     if (best == nullptr) continue;
     const StateRef& ref = counted_milestone(*experiment.spec, *best)->state;
-    if (std::find(best->stored.begin(), best->stored.end(), ref) == best->stored.end()) {
+    if (!is_durable(*best, ref) && !damaged_) {
       say(to_string(experiment.id) + ": the best trial's state was deleted");
     }
   }

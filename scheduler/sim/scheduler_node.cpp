@@ -143,6 +143,8 @@ void Simulation::take(Actions& actions) {
     ++outcome_.records_by_type[record.body.index()];
     if (trace_) say("record " + std::to_string(record.seq) + " " + type_name(record.body) + " " + to_json(record.body));
     auditor_.on_record(now_, record);
+    if (const auto* back = std::get_if<TrialRolledBack>(&record.body)) check_in_store(back->to);
+    if (const auto* decided = std::get_if<TrialEvaluated>(&record.body)) check_in_store(decided->state);
     journal_.push_back(std::move(record));
   }
   for (Send& send : actions.sends) outbox_.push_back(std::move(send));
@@ -154,6 +156,13 @@ void Simulation::take(Actions& actions) {
     queue_.push({tick_at_.ns, order_++, EventKind::kSchedulerTick, 0, scheduler_life_, 0});
   }
   commit_if_idle();
+}
+
+// What a decision rests on must survive everything but damage.
+void Simulation::check_in_store(const StateRef& state) {
+  if (!state.hash || store_.contains(store_key(state)) || auditor_.damaged()) return;
+  outcome_.violations.push_back("a decision on " + to_string(state.experiment, state.trial) + " whose state at visit " +
+                                std::to_string(state.at.visit) + " is not in the store");
 }
 
 void Simulation::commit_if_idle() {

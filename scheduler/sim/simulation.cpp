@@ -7,9 +7,9 @@
 namespace modelhop::sim {
 
 const char* to_string(EventKind kind) {
-  static constexpr const char* kNames[kEventKinds] = {"to_scheduler", "to_worker",    "scheduler_tick", "worker_wake",
-                                                      "unit_end",     "commit",       "state_deleted",  "client",
-                                                      "fault",        "worker_start", "scheduler_start"};
+  static constexpr const char* kNames[kEventKinds] = {
+      "to_scheduler", "to_worker",     "scheduler_tick", "worker_wake", "unit_end",     "state_saved",
+      "commit",       "state_deleted", "client",         "fault",       "worker_start", "scheduler_start"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -125,12 +125,22 @@ void Simulation::handle(const Item& item) {
       }
       break;
     }
+    case EventKind::kStateSaved: {
+      const Worker& worker = workers_[item.target];
+      if (worker.life != item.life) break;
+      if (now_ < worker.hung_until) {
+        queue_.push({worker.hung_until.ns, order_++, item.kind, item.target, item.life, item.payload});
+      } else {
+        saved(item.target, item.payload);
+      }
+      break;
+    }
     case EventKind::kCommit:
       if (item.life == scheduler_life_ && core_ != nullptr) committed(item.payload);
       break;
     case EventKind::kStateDeleted: {
       const StateRef gone = deleting_[item.payload];
-      store_.erase(low_lane(gone.hash));
+      store_.erase(store_key(gone));
       if (item.life == scheduler_life_ && core_ != nullptr) step_scheduler(StateGone{gone});
       break;
     }
@@ -186,6 +196,12 @@ void Simulation::inject(const PlannedFault& fault) {
     case FaultKind::kSlowDisk:
       slow_disk_until_ = now_ + fault.lasts_ns;
       break;
+    case FaultKind::kSlowStore:
+      slow_store_until_ = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kStateDamaged:
+      if (!damage_a_state()) return;
+      break;
     case FaultKind::kStop:
       stop_wanted_[fault.target] = true;
       break;
@@ -196,6 +212,24 @@ void Simulation::inject(const PlannedFault& fault) {
       return;
   }
   count(fault.kind);
+}
+
+// Of a trial that lives: the one it goes on from.
+bool Simulation::damage_a_state() {
+  if (core_ == nullptr) return false;
+  for (const ExperimentRow& experiment : core_->state().experiments) {
+    std::vector<const TrialRow*> candidates;
+    for (const TrialRow& trial : experiment.trials) {
+      if (trial.state <= TrialState::kPaused && trial.head.hash && store_.contains(store_key(trial.head))) {
+        candidates.push_back(&trial);
+      }
+    }
+    if (candidates.empty()) continue;
+    store_.erase(store_key(candidates[draw(0, candidates.size() - 1)]->head));
+    auditor_.state_damaged();
+    return true;
+  }
+  return false;
 }
 
 void Simulation::check() {

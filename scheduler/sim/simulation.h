@@ -22,6 +22,7 @@ enum class EventKind : std::uint8_t {
   kSchedulerTick,
   kWorkerWake,
   kUnitEnd,
+  kStateSaved,
   kCommit,
   kStateDeleted,
   kClient,
@@ -29,7 +30,7 @@ enum class EventKind : std::uint8_t {
   kWorkerStart,
   kSchedulerStart,
 };
-inline constexpr std::size_t kEventKinds = 11;
+inline constexpr std::size_t kEventKinds = 12;
 const char* to_string(EventKind kind);
 
 struct Outcome {
@@ -70,7 +71,9 @@ class Simulation {
     Instant hung_until, deaf_until;
     std::optional<WorkerCore> core;
     Trainer trainer;
-    Instant wake{INT64_MAX};  // of the newest scheduled wake
+    Instant wake{INT64_MAX};                   // of the newest scheduled wake
+    std::unordered_set<std::uint64_t> memory;  // states that are not yet in the store, by store_key()
+    std::int64_t saved_at_ns{};                // of the newest: they are saved one after another
   };
 
   // simulation.cpp
@@ -86,6 +89,7 @@ class Simulation {
   void mix_trace(std::uint64_t value);
   void say(const std::string& line) const;
   void inject(const PlannedFault& fault);
+  bool damage_a_state();
 
   // network.cpp
   std::int64_t latency(bool& lost, bool& doubled);
@@ -99,6 +103,7 @@ class Simulation {
   void crash_scheduler(std::int64_t down_ns);
   void step_scheduler(const Event& event);
   void take(Actions& actions);
+  void check_in_store(const StateRef& state);
   void commit_if_idle();
   void committed(std::uint64_t seq);
   void client(std::uint64_t what);
@@ -114,6 +119,8 @@ class Simulation {
   void stop_unit(std::uint32_t index, const StopUnit& stop);
   void end_unit(std::uint32_t index);
   void schedule_end(std::uint32_t index);
+  void save(std::uint32_t index, const StateRef& state, Token token);
+  void saved(std::uint32_t index, std::uint64_t payload);
   Incarnation incarnation(std::uint32_t index) const;
 
   const Plan plan_;
@@ -138,13 +145,19 @@ class Simulation {
   std::deque<Send> outbox_;
   std::deque<DeleteState> delete_box_;
   std::vector<StateRef> deleting_;
-  Instant slow_disk_until_;
+  Instant slow_disk_until_, slow_store_until_;
   bool draining_{};
   bool stop_wanted_[2]{}, cancel_wanted_[2]{};
   bool created_[2]{};
 
   std::vector<Worker> workers_;
-  std::unordered_set<std::uint64_t> store_;  // states, by hash
+  std::unordered_set<std::uint64_t> store_;  // states, by store_key()
+  struct Saving {
+    StateRef state;
+    Token token;
+    std::int64_t lasts_ns{};
+  };
+  std::vector<Saving> saving_;
 };
 
 }  // namespace modelhop::sim

@@ -22,6 +22,8 @@ void Simulation::start_worker(std::uint32_t index) {
   worker.hung_until = worker.deaf_until = now_;
   worker.trainer = Trainer{};
   worker.wake = {INT64_MAX};
+  worker.memory.clear();
+  worker.saved_at_ns = 0;
   WorkerConfig config;
   config.name = std::string("w") + static_cast<char>('1' + index);
   config.incarnation = incarnation(index);
@@ -80,7 +82,8 @@ void Simulation::start_unit(std::uint32_t index, const RunUnit& run) {
   trainer.started = now_ + static_cast<std::int64_t>(draw(1, 20)) * kMillisecond;  // hop and load
   trainer.from = parent.at.batch;
   trainer.all = trainer.until = plan_.batches[unit.partition.value];
-  trainer.lost = parent.hash && !store_.contains(low_lane(parent.hash));
+  trainer.lost =
+      parent.hash && !store_.contains(store_key(parent)) && !workers_[index].memory.contains(store_key(parent));
   trainer.fault = poisoned && poison.kind != Poison::kKills;
   trainer.dies = poisoned && poison.kind == Poison::kKills;
   if (!trainer.fault && !trainer.dies && permille(plan_.user_fault_permille)) {
@@ -137,19 +140,46 @@ void Simulation::end_unit(std::uint32_t index) {
   } else if (trainer.keep || trainer.until == trainer.all) {
     MemberResult member;
     member.state = parent;
+    member.state.trial = unit.members[0].trial;
+    member.state.lineage = unit.members[0].lineage;
     member.yielded = trainer.until < trainer.all;
     if (trainer.until > trainer.from) {
       Sum loss{"loss", 0, 0};
       if (!unit.members[0].train.empty()) loss = unit.members[0].train[0];
       train(member.state, unit.partition, plan_, trainer.until, loss);
       member.train = {loss};
-      store_.insert(low_lane(member.state.hash));
-      report.times.save_ns = kMillisecond;
+      const bool behind = workers_[index].memory.size() >= kSavesWaitingMax;
+      member.durable = member.yielded || unit.then_evaluate || behind;
+      if (member.durable) {
+        store_.insert(store_key(member.state));
+        report.times.save_ns = kMillisecond;
+      } else {
+        save(index, member.state, report.token);
+      }
+    } else {
+      member.state = parent;
     }
     if (!member.yielded && unit.then_evaluate) member.validation = validate(member.state);
     report.members.push_back(std::move(member));
   }
   step_worker(index, UnitEnded{std::move(report)});
+}
+
+void Simulation::save(std::uint32_t index, const StateRef& state, Token token) {
+  Worker& worker = workers_[index];
+  worker.memory.insert(store_key(state));
+  std::int64_t lasts_ns = static_cast<std::int64_t>(draw(1, 100)) * kMillisecond;
+  if (now_ < slow_store_until_) lasts_ns += static_cast<std::int64_t>(draw(100, 5'000)) * kMillisecond;
+  worker.saved_at_ns = std::max(worker.saved_at_ns, now_.ns) + lasts_ns;
+  saving_.push_back({state, token, lasts_ns});
+  queue_.push({worker.saved_at_ns, order_++, EventKind::kStateSaved, index, worker.life, saving_.size() - 1});
+}
+
+void Simulation::saved(std::uint32_t index, std::uint64_t payload) {
+  const Saving& saving = saving_[payload];
+  store_.insert(store_key(saving.state));
+  workers_[index].memory.erase(store_key(saving.state));
+  step_worker(index, StateSaved{saving.token, static_cast<std::uint64_t>(saving.lasts_ns)});
 }
 
 }  // namespace modelhop::sim

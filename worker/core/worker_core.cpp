@@ -16,6 +16,10 @@ Match(F...) -> Match<F...>;
 
 constexpr Instant kNever{INT64_MAX};
 
+bool being_saved(const UnitReport& report) {
+  return report.members.size() == 1 && !report.members.front().durable && !report.members.front().yielded;
+}
+
 }  // namespace
 
 WorkerCore::WorkerCore(WorkerConfig config) : config_(std::move(config)) {}
@@ -32,6 +36,7 @@ void WorkerCore::step(Instant now, const WorkerEvent& event, std::vector<WorkerA
                  [&](const WorkerReconnected&) { hello(now, out); },
                  [&](const ToWorker& message) { on_message(now, message, out); },
                  [&](const UnitEnded& ended) { on_ended(now, ended.report, out); },
+                 [&](const StateSaved& saved) { on_saved(now, saved); },
                  [&](const UnitProgress& progress) {
                    if (running_ && running_->run.lease.token == progress.token) running_->at = progress.at;
                  },
@@ -71,7 +76,9 @@ void WorkerCore::hello(Instant now, std::vector<WorkerAction>& out) {
       ToScheduler(WorkerHello{config_.name, config_.incarnation, config_.profile, config_.device, config_.threads,
                               config_.memory_bytes, boot_seen_, progress(), seq_boot_, seq_seen_}));
   // A report that was lost with the old connection follows at once.
-  for (Waiting& waiting : reports_) waiting.resend_at = now;
+  for (Waiting& waiting : reports_) {
+    if (waiting.resend_at != kNever) waiting.resend_at = now;
+  }
 }
 
 std::vector<Progress> WorkerCore::progress() const {
@@ -128,21 +135,43 @@ void WorkerCore::on_message(Instant now, const ToWorker& message, std::vector<Wo
                      report.experiment = yield.experiment;
                      report.unit = yield.unit;
                      report.token = yield.token;
-                     if (yield.keep) report.members.push_back({next_->lease.unit.members.front().parent, true, {}, {}});
+                     if (yield.keep) {
+                       report.members.push_back({next_->lease.unit.members.front().parent, true, false, {}, {}});
+                     }
                      next_.reset();
                      reports_.push_back({std::move(report), now});
                    }
                  },
                  [&](const Dismiss& dismiss) {
                    heard_at_ = now;
-                   std::erase_if(reports_, [&](const Waiting& w) {
-                     return w.report.token == dismiss.token && w.report.experiment == dismiss.experiment &&
-                            w.report.unit == dismiss.unit;
-                   });
+                   on_dismiss(dismiss);
                  },
                  [&](const Shutdown& shutdown) { drain(now, shutdown.reason, out); },
              },
              message);
+}
+
+void WorkerCore::on_dismiss(const Dismiss& dismiss) {
+  const auto waiting = std::find_if(reports_.begin(), reports_.end(), [&](const Waiting& w) {
+    return w.report.token == dismiss.token && w.report.experiment == dismiss.experiment &&
+           w.report.unit == dismiss.unit;
+  });
+  if (waiting == reports_.end()) return;
+  if (dismiss.durable || !being_saved(waiting->report)) {
+    // Without `durable`, of one that is saved by now: an answer to what was said before. The news goes on being sent.
+    if (dismiss.durable) reports_.erase(waiting);
+    return;
+  }
+  waiting->resend_at = kNever;
+}
+
+void WorkerCore::on_saved(Instant now, const StateSaved& saved) {
+  for (Waiting& waiting : reports_) {
+    if (waiting.report.token != saved.token || !being_saved(waiting.report)) continue;
+    waiting.report.members.front().durable = true;
+    waiting.report.times.save_ns = saved.save_ns;
+    waiting.resend_at = now;
+  }
 }
 
 void WorkerCore::on_run(Instant, const RunUnit& run, std::vector<WorkerAction>& out) {

@@ -1,7 +1,8 @@
 #pragma once
 // WorkerCore: what a worker says and does, without I/O: the process and the simulator drive the same code.
 // Lifecycle: says hello at its first step and again after silence; runs one unit at a time; a report is sent until it
-// is dismissed; ends with Exit. A RunUnit with a newer token means that the scheduler gave the running unit up: that
+// is dismissed, and once more, until dismissed, when a state that was reported as held has become durable; ends with
+// Exit. A RunUnit with a newer token means that the scheduler gave the running unit up: that
 // one is stopped and the newer waits for it. Threads: one. Owner: the worker's loop.
 #include <cstdint>
 #include <optional>
@@ -9,13 +10,16 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/limits.h"
 #include "common/base/time.h"
 #include "common/wire/messages.h"
 
 namespace modelhop {
 
-// Undismissed reports kept. One lease at a time means one or two; past this the oldest's lease has long been given up.
+// Reports kept. One lease at a time means one or two beside those being saved; past this the oldest's lease has long
+// been given up.
 inline constexpr std::size_t kReportsWaitingMax = 64;
+static_assert(kReportsWaitingMax >= 2 * kSavesWaitingMax);
 
 struct WorkerConfig {
   std::string name;
@@ -35,6 +39,11 @@ struct WorkerConfig {
 struct UnitEnded {
   UnitReport report;
 };
+// The state of a report without `durable` is in the store now.
+struct StateSaved {
+  Token token;
+  std::uint64_t save_ns{};
+};
 struct UnitProgress {
   Token token;
   Cursor at;
@@ -42,7 +51,8 @@ struct UnitProgress {
 struct WorkerTick {};         // wake_at() was reached
 struct WorkerReconnected {};  // the connection is new: say hello
 struct WorkerDrain {};        // SIGTERM: yield, report, leave
-using WorkerEvent = std::variant<WorkerTick, WorkerReconnected, ToWorker, UnitEnded, UnitProgress, WorkerDrain>;
+using WorkerEvent =
+    std::variant<WorkerTick, WorkerReconnected, ToWorker, UnitEnded, StateSaved, UnitProgress, WorkerDrain>;
 
 struct StartUnit {
   RunUnit run;
@@ -74,12 +84,14 @@ class WorkerCore {
     Cursor at;
     bool stopping{}, keep{};
   };
-  struct Waiting {  // a report that was not dismissed yet
+  struct Waiting {  // a report of which the scheduler does not know all yet
     UnitReport report;
-    Instant resend_at;
+    Instant resend_at;  // accepted, and its state still being saved: never
   };
 
   void on_message(Instant now, const ToWorker& message, std::vector<WorkerAction>& out);
+  void on_dismiss(const Dismiss& dismiss);
+  void on_saved(Instant now, const StateSaved& saved);
   void on_run(Instant now, const RunUnit& run, std::vector<WorkerAction>& out);
   void on_ended(Instant now, const UnitReport& report, std::vector<WorkerAction>& out);
   void on_tick(Instant now, std::vector<WorkerAction>& out);

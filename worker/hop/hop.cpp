@@ -7,18 +7,6 @@
 #include "common/base/check.h"
 
 namespace modelhop {
-namespace {
-
-bool equal(std::span<const std::uint8_t> file, std::span<const std::span<const std::uint8_t>> pieces) {
-  for (const auto piece : pieces) {
-    if (file.size() < piece.size() || !std::equal(piece.begin(), piece.end(), file.begin())) return false;
-    file = file.subspan(piece.size());
-  }
-  return file.empty();
-}
-
-}  // namespace
-
 Result<Hop::Fetched> Hop::fetch(const StateRef& parent, const std::shared_ptr<const StateLayout>& layout,
                                 StateNaming naming) {
   CHECK(static_cast<bool>(parent.hash));
@@ -37,42 +25,35 @@ Result<Hop::Fetched> Hop::fetch(const StateRef& parent, const std::shared_ptr<co
   return Fetched{std::move(decoded->state), HopPath::kStore};
 }
 
-Result<StateRef> Hop::publish(StateRef named, const StateArena& state, StateNaming naming) {
+StateRef Hop::name(StateRef named, const StateArena& state) {
   named.at = state.cursor;
   named.layout = state.layout().hash;
   named.hash = state_hash(state);
   named.size_bytes = 0;
-  const std::vector<std::uint8_t> header = encode_state_header(state.layout(), named);
-  const std::array<std::span<const std::uint8_t>, 2> pieces = {header, state.bytes()};
-  named.size_bytes = header.size() + state.bytes().size();
-  const std::string name = state_blob_name(named, naming);
-  ASSIGN_OR_RETURN(const Put put, store_.create(name, pieces));
-  if (put == Put::kCreated) return named;
-  // Made before, by an attempt that was not counted: the same bytes, unless the disk spoiled them since.
-  const Result<std::vector<std::uint8_t>> there = store_.read(name, named.size_bytes);
-  if (there.ok() && equal(*there, pieces)) return named;
-  RETURN_IF_ERROR(store_.replace(name, pieces));
+  named.size_bytes = encode_state_header(state.layout(), named).size() + state.bytes().size();
   return named;
 }
 
-void Hop::keep(const ContentHash& hash, std::unique_ptr<StateArena> state) {
-  const std::uint64_t bytes = state->bytes().size();
-  if (bytes > kept_bytes_max_) return;
-  while (kept_bytes_ + bytes > kept_bytes_max_) {
-    kept_bytes_ -= kept_.back().state->bytes().size();
-    kept_.pop_back();
+void Hop::keep(std::shared_ptr<KeptState> state) {
+  kept_bytes_ += state->arena->bytes().size();
+  kept_.push_front(std::move(state));
+  for (auto oldest = kept_.end(); oldest != kept_.begin() && kept_bytes_ > kept_bytes_max_;) {
+    --oldest;
+    if ((*oldest)->saving.load(std::memory_order_acquire)) continue;
+    kept_bytes_ -= (*oldest)->arena->bytes().size();
+    oldest = kept_.erase(oldest);
   }
-  kept_bytes_ += bytes;
-  kept_.push_front({hash, std::move(state)});
 }
 
-// Moved out, since training changes it: a second lease from the same parent reads the store.
+// Moved out, since training changes it: a second lease from the same parent reads the store. While it is being saved, a
+// copy goes.
 std::unique_ptr<StateArena> Hop::take(const StateRef& parent, const StateLayout& layout) {
-  const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) {
-    return kept.hash == parent.hash && kept.state->layout().hash == layout.hash;
+  const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const std::shared_ptr<KeptState>& kept) {
+    return kept->hash == parent.hash && kept->arena->layout().hash == layout.hash;
   });
   if (found == kept_.end()) return nullptr;
-  std::unique_ptr<StateArena> state = std::move(found->state);
+  if ((*found)->saving.load(std::memory_order_acquire)) return std::make_unique<StateArena>((*found)->arena->copy());
+  std::unique_ptr<StateArena> state = std::move((*found)->arena);
   kept_bytes_ -= state->bytes().size();
   kept_.erase(found);
   return state;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace modelhop {
@@ -13,6 +14,14 @@ TrainingThread::TrainingThread(Trainer& trainer, PartitionCache& cache, BlobStor
       limits_(limits),
       wake_(std::move(wake)),
       hop_(store, limits.kept_bytes),
+      saver_(store, limits.kept_bytes,
+             [this](Token token, std::uint64_t save_ns) {
+               {
+                 std::lock_guard guard(mutex_);
+                 saved_.push_back({token, save_ns});
+               }
+               wake_();
+             }),
       thread_([this] { run_on_thread(); }) {}
 
 TrainingThread::~TrainingThread() {
@@ -58,6 +67,12 @@ std::vector<WorkerEvent> TrainingThread::take_events() {
   progress_.reset();
   for (UnitEnded& ended : ended_) events.emplace_back(std::move(ended));
   ended_.clear();
+  std::erase_if(saved_, [&](const StateSaved& saved) {
+    const bool runs = std::any_of(units_.begin(), units_.end(),
+                                  [&](const auto& unit) { return unit->run.lease.token == saved.token; });
+    if (!runs) events.emplace_back(saved);
+    return !runs;
+  });
   return events;
 }
 
@@ -87,7 +102,7 @@ void TrainingThread::run_on_thread() {
 }
 
 void TrainingThread::train_on_thread(Started& started) {
-  UnitReport report = run_unit({trainer_, cache_, hop_}, started.run, started.stop, [&](const Cursor& at) {
+  UnitReport report = run_unit({trainer_, cache_, hop_, saver_}, started.run, started.stop, [&](const Cursor& at) {
     std::lock_guard guard(mutex_);
     progress_ = UnitProgress{started.run.lease.token, at};
   });

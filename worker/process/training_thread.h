@@ -33,7 +33,7 @@ class TrainingThread {
   void start(RunUnit run);
   void stop(const Token& token, bool keep);
   void place(Place place);
-  // What happened since the last call: the newest progress, then ends.
+  // What happened since the last call: the newest progress, ends, and what was saved of units that had ended.
   std::vector<WorkerEvent> take_events();
 
  private:
@@ -64,7 +64,9 @@ class TrainingThread {
   std::deque<Place> places_;
   std::optional<UnitProgress> progress_;
   std::vector<UnitEnded> ended_;
+  std::vector<StateSaved> saved_;
   bool ending_ = false;
+  Saver saver_;         // its thread writes saved_
   std::thread thread_;  // last: it uses all of the above
 };
 

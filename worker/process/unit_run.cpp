@@ -56,8 +56,8 @@ class UnitRun {
     if (Outcome failure = hop()) return failure;
     const StateRef& parent = unit_.members[0].parent;
     if (stop_.load() != Stop::kNo) {  // before the first batch: the parent is the state reached
-      report_.members.push_back({parent, true, {}, {}});
-      if (parent.hash) context_.hop.keep(parent.hash, std::move(state_));
+      report_.members.push_back({parent, true, false, {}, {}});
+      if (parent.hash) context_.hop.keep(std::make_shared<KeptState>(parent.hash, std::move(state_)));
       return {};
     }
     MemberResult result;
@@ -98,7 +98,7 @@ class UnitRun {
     if (!parent.hash) {
       report_.path = HopPath::kInitial;
       state_ = std::make_unique<StateArena>(layout_);
-      const Status made = context_.trainer.initialize(*recipe_, *manifest_, parent.trial, *state_);
+      const Status made = context_.trainer.initialize(*recipe_, *manifest_, unit_.members[0].trial, *state_);
       if (!made.ok()) return Failure{Stage::kTraining, made};
     } else {
       Result<Hop::Fetched> fetched = context_.hop.fetch(parent, layout_, {run_.cluster, run_.partitions});
@@ -112,8 +112,8 @@ class UnitRun {
 
   Outcome train(MemberResult& result) {
     const Member& member = unit_.members[0];
-    const VisitRequest request{member.parent.trial, unit_.partition,  run_.partitions, &*recipe_,
-                               manifest_.get(),     partition_.get(), member.train};
+    const VisitRequest request{member.trial,    unit_.partition,  run_.partitions, &*recipe_,
+                               manifest_.get(), partition_.get(), member.train};
     Result<VisitResult> visit = context_.trainer.train(request, *state_, control_);
     if (!visit.ok()) return Failure{Stage::kTraining, visit.status()};
     result.yielded = visit->yielded;
@@ -134,13 +134,24 @@ class UnitRun {
     return {};
   }
 
+  // What a decision will rest on is in the store before it is reported; the rest is reported while it is being saved.
   Outcome publish(MemberResult result) {
-    StateRef named = unit_.members[0].parent;
+    const Member& member = unit_.members[0];
+    const StateNaming naming{run_.cluster, run_.partitions};
+    StateRef named;
     named.experiment = unit_.experiment;
-    Result<StateRef> published = context_.hop.publish(named, *state_, {run_.cluster, run_.partitions});
-    if (!published.ok()) return Failure{Stage::kState, published.status()};
-    result.state = *published;
-    context_.hop.keep(published->hash, std::move(state_));
+    named.trial = member.trial;
+    named.lineage = member.lineage;
+    const StateRef ref = Hop::name(named, *state_);
+    const auto kept = std::make_shared<KeptState>(ref.hash, std::move(state_));
+    result.state = ref;
+    const bool first = unit_.then_evaluate || result.yielded;
+    result.durable = first || !context_.saver.save(report_.token, ref, naming, kept);
+    if (result.durable) {
+      const Status stored = context_.hop.store(ref, *kept->arena, naming);
+      if (!stored.ok()) return Failure{Stage::kState, stored};
+    }
+    context_.hop.keep(kept);
     report_.members.push_back(std::move(result));
     lap(&UnitTimes::save_ns);
     return {};

@@ -16,6 +16,7 @@ struct UnitContext {
   Trainer& trainer;
   PartitionCache& cache;
   Hop& hop;
+  Saver& saver;
 };
 
 // How a running unit is told to stop at its next batch. A later kDrop overrides kKeep.

@@ -23,7 +23,7 @@ std::string every_type(std::index_sequence<kIndex...>) {
 }  // namespace
 
 TEST_CASE("the frame in docs/formats.md is what is sent", "[wire][docs]") {
-  CHECK(is_documented("formats.md", "frame", hexdump(encode(ToWorker(Dismiss{{7}, {345}, {3, 17}})))));
+  CHECK(is_documented("formats.md", "frame", hexdump(encode(ToWorker(Dismiss{{7}, {345}, {3, 17}, true})))));
 }
 
 TEST_CASE("the records in docs/formats.md are what is written", "[wire][docs]") {

@@ -80,10 +80,11 @@ TEST_CASE("a frame cut short or with a flipped bit is refused or means what it s
 }
 
 TEST_CASE("a frame is bytes that the format page shows", "[wire]") {
-  const Bytes frame = encode(ToWorker(Dismiss{{7}, {345}, {3, 17}}));
-  const Bytes expected = {'M', 'H', 'O', 'P', 2, 0, 0, 0, 2,    5, 32, 0, 0, 0,         // header
-                          7,   0,   0,   0,   0, 0, 0, 0, 0x59, 1, 0,  0, 0, 0, 0, 0,   // e7, u345
-                          3,   0,   0,   0,   0, 0, 0, 0, 17,   0, 0,  0, 0, 0, 0, 0};  // token 3.17
+  const Bytes frame = encode(ToWorker(Dismiss{{7}, {345}, {3, 17}, true}));
+  const Bytes expected = {'M', 'H', 'O', 'P', 2, 0, 0, 0, 2,    5, 33, 0, 0, 0,        // header
+                          7,   0,   0,   0,   0, 0, 0, 0, 0x59, 1, 0,  0, 0, 0, 0, 0,  // e7, u345
+                          3,   0,   0,   0,   0, 0, 0, 0, 17,   0, 0,  0, 0, 0, 0, 0,  // token 3.17
+                          1};                                                          // nothing more is needed
   CHECK(frame == expected);
 }
 

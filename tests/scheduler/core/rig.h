@@ -131,8 +131,24 @@ struct Rig {
     MemberResult member;
     member.state = child(experiment().trials[lease.trial.value - 1].head, experiment().partitions);
     member.validation = {{"loss", 1, 1}};
+    member.durable = true;
     result.members.push_back(member);
     return result;
+  }
+  // Time goes by, and workers say what they run.
+  void pass(std::int64_t ns) {
+    for (const Instant until = now + ns; now < until;) {
+      now = std::min(until, now + 2 * kSecond);
+      const std::vector<WorkerRow> workers = core.state().workers;
+      for (const WorkerRow& worker : workers) {
+        Heartbeat event{worker.incarnation, {}};
+        for (const LeaseRow& lease : open_leases()) {
+          if (lease.worker == worker.id) event.units.push_back({experiment().id, lease.unit, lease.token, {}});
+        }
+        if (worker.present) step(event);
+      }
+      step(Tick{});
+    }
   }
   void finish(const LeaseRow& open) {
     const LeaseRow lease = open;

@@ -53,7 +53,15 @@ struct Lived : Rig {
     failed.detail = "its code";
     failed.members.clear();
     step(UnitDone{lease.incarnation, failed});
+    const std::vector<LeaseRow> open = leases();
+    for (const LeaseRow& one : open) {  // some states are only held
+      UnitReport held = report_of(one);
+      held.members[0].durable = one.then_evaluate;
+      if (!one.then_evaluate) step(UnitDone{one.incarnation, held});
+    }
     REQUIRE_FALSE(leases().empty());
+    const auto& trials = experiment(1).trials;
+    REQUIRE(std::any_of(trials.begin(), trials.end(), [](const TrialRow& trial) { return !trial.held.empty(); }));
   }
   std::vector<LeaseRow> leases() {
     std::vector<LeaseRow> open;
@@ -70,6 +78,7 @@ struct Lived : Rig {
     MemberResult member;
     member.state = child(experiment(1).trials[lease.trial.value - 1].head, 2);
     member.train = {{"loss", 0.5, 10}};
+    member.durable = true;
     member.validation = {{"loss", 1, 1}};
     result.members.push_back(member);
     return result;

@@ -66,6 +66,7 @@ TEST_CASE("totals add up the journal, and a replay gives the same", "[core][tota
   lost.fault = Fault::kHashMismatch;
   lost.members.clear();
   answer(rig, open(), lost);
+  rig.pass(kSecond);
   CHECK(store.failed == 1);
   CHECK(store.done == 0);
   CHECK(totals.units[1].released == 1);
@@ -152,6 +153,7 @@ TEST_CASE("slot seconds never fall, and with the open leases they sum to slots x
       MemberResult member;
       member.state = child(row.trials[lease->trial.value - 1].head, row.partitions);
       member.validation = {{"loss", 1, 1}};
+      member.durable = true;
       report.members.push_back(member);
       if (i % 5 == 4) report.members.clear();  // it kept nothing: time of a failure
       const Incarnation from = lease->incarnation;

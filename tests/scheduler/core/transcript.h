@@ -66,6 +66,10 @@ class Transcript {
       step(event);
     } else if (verb == "finished" || verb == "yielded" || verb == "stopped" || verb == "fault") {
       report(verb, who, words, plain);
+    } else if (verb == "again" || verb == "saved") {  // a copy; or: what was reported as held is in the store
+      UnitDone again{life(who, words), reported_.at(progress(plain.at(1)).token)};
+      again.report.members.at(0).durable |= verb == "saved";
+      step(again);
     } else if (verb == "bye") {
       step(WorkerBye{life(who, words), "asked to stop"});
     } else if (verb == "gone") {
@@ -265,18 +269,24 @@ class Transcript {
     report.times.save_ns = 100 * kMillisecond;
     const auto batch = words.contains("batch") ? static_cast<std::uint32_t>(std::stoul(words.at("batch"))) : 0u;
     if (verb == "fault") {
-      report.fault = plain.at(2) == "invalid_params" ? Fault::kInvalidParams : Fault::kUserCode;
+      for (unsigned fault = 0; fault < kEnumCount<Fault>; ++fault) {
+        if (plain.at(2) == to_string(static_cast<Fault>(fault))) report.fault = static_cast<Fault>(fault);
+      }
       report.detail = "the layer exploded";
     } else if (verb != "stopped") {
       MemberResult member;
       member.yielded = verb == "yielded";
       member.state = member.yielded && batch == 0 ? trial.head : child(trial.head, row.partitions, batch);
+      if (!member.yielded || batch > 0) member.state.lineage = trial.lineage;
+      if (words.contains("diverged")) member.state.hash.bytes[5] = 1;
+      member.durable = std::find(plain.begin(), plain.end(), "held") == plain.end();
       if (words.contains("wrong_trial")) member.state.trial.value += 1;
       member.train = {{"loss", 10, 10}};
       if (!member.yielded)
         member.validation = {{"loss", words.contains("loss") ? std::stod(words.at("loss")) * 10 : 10, 10}};
       report.members.push_back(member);
     }
+    reported_[report.token] = report;
     step(UnitDone{life(who, words), report});
   }
 
@@ -345,13 +355,23 @@ class Transcript {
   void print(const TrialEnded& r) {
     said_ << " " << to_string(r.experiment, r.trial) << " " << to_string(r.how) << ": " << r.reason;
   }
+  void print(const TrialRolledBack& r) {
+    said_ << " " << to_string(r.experiment, r.trial) << " to " << name_of(r.to) << " lineage=" << r.lineage << ": "
+          << r.reason;
+  }
+  void print(const UnitDiverged& r) {
+    said_ << " " << to_string(r.experiment, r.unit) << " expected " << name_of(r.expected) << " got "
+          << name_of(r.state);
+  }
+  void print(const StateDurable& r) { said_ << " " << name_of(r.state); }
   void print(const UnitLeased& r) {
     said_ << " " << to_string(r.experiment, r.unit) << " trial=" << r.trial.value << " token=" << to_string(r.token)
           << " w" << r.worker.value << " visit=" << r.visit << " partition=" << r.partition.value
           << (r.then_evaluate ? " then_evaluate" : "");
   }
   void print(const UnitFinished& r) {
-    said_ << " " << to_string(r.experiment, r.unit) << " token=" << to_string(r.token) << " state=" << name_of(r.state);
+    said_ << " " << to_string(r.experiment, r.unit) << " token=" << to_string(r.token) << " state=" << name_of(r.state)
+          << (r.durable ? "" : " held");
   }
   void print(const UnitYielded& r) {
     said_ << " " << to_string(r.experiment, r.unit) << " token=" << to_string(r.token) << " state=" << name_of(r.state);
@@ -379,10 +399,12 @@ class Transcript {
           << (m.keep ? " keep" : " drop");
   }
   void print(const Dismiss& m) {
-    said_ << " dismiss " << to_string(m.experiment, m.unit) << " token=" << to_string(m.token);
+    said_ << " dismiss " << to_string(m.experiment, m.unit) << " token=" << to_string(m.token)
+          << (m.durable ? "" : " held");
   }
   void print(const Shutdown& m) { said_ << " shutdown: " << m.reason; }
 
+  std::map<Token, UnitReport> reported_;
   CoreConfig config_;
   std::unique_ptr<Core> core_;
   std::vector<Record> journal_;

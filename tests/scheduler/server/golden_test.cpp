@@ -2,6 +2,7 @@
 // same state. tests/common/store/golden/<format>-<n>/ holds a journal.db, the archive before it, a snapshot and
 // state.txt. Before the format's release, MODELHOP_REWRITE=1 makes them anew, of simulated histories. After it they
 // stay, and a new format gets new folders.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -82,6 +83,17 @@ std::set<std::size_t> types_of(const std::vector<Record>& records) {
   return types;
 }
 
+// Training in the simulator never diverges; this says that a unit did.
+void add_divergence(std::vector<Record>& records) {
+  const auto finished = std::find_if(records.begin(), records.end(), [](const Record& record) {
+    return std::holds_alternative<UnitFinished>(record.body);
+  });
+  if (finished == records.end()) return;
+  const auto& unit = std::get<UnitFinished>(finished->body);
+  const Record diverged{finished->seq, finished->at, UnitDiverged{unit.experiment, unit.unit, unit.state, unit.state}};
+  for (auto record = records.insert(finished + 1, diverged); record != records.end(); ++record) ++record->seq;
+}
+
 std::vector<Record> simulated(std::uint64_t seed) {
   std::vector<Record> records = sim::Simulation(seed, false).run().journal;
   const sim::Plan plan = sim::make_plan(seed);
@@ -90,6 +102,7 @@ std::vector<Record> simulated(std::uint64_t seed) {
       created->spec_expanded = spec_text(*plan.experiments.at(created->experiment.value - 1).spec);
     }
   }
+  add_divergence(records);
   return records;
 }
 

@@ -113,6 +113,7 @@ class History {
   static MemberResult result(const ExperimentRow& row, const LeaseRow& lease, bool yields) {
     const TrialRow& trial = row.trials[lease.trial.value - 1];
     MemberResult member;
+    member.durable = true;
     member.yielded = yields;
     member.state = trial.head;
     Cursor& at = member.state.at;

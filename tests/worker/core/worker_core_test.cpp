@@ -40,7 +40,14 @@ struct Rig {
     report.token = {1, counter};
     return {report};
   }
-  static ToWorker dismiss(std::uint64_t counter) { return Dismiss{{1}, {counter}, {1, counter}}; }
+  static ToWorker dismiss(std::uint64_t counter, bool durable = true) {
+    return Dismiss{{1}, {counter}, {1, counter}, durable};
+  }
+  static UnitEnded held(std::uint64_t counter) {  // its state is being saved
+    UnitEnded result = ended(counter);
+    result.report.members.push_back({});
+    return result;
+  }
   void welcome() { step(ToWorker(Welcome{{1}, 1, 1'000})); }
 
   Instant now{kSecond};
@@ -237,4 +244,50 @@ TEST_CASE("a worker remembers the highest record that the boot which welcomed it
   REQUIRE(hello.size() == 1);
   CHECK(hello[0].seq_boot == 2);
   CHECK(hello[0].seq_seen == 4);
+}
+
+TEST_CASE("a report of a held state is sent until it is accepted, and again when the state is durable", "[worker]") {
+  Rig rig;
+  rig.welcome();
+  rig.step(Rig::run(1));
+  const auto told = of<UnitDone>(rig.step(Rig::held(1)));
+  REQUIRE(told.size() == 1);
+  CHECK_FALSE(told[0].report.members[0].durable);
+  CHECK(of<UnitDone>(rig.wait(1'000)).size() == 1);
+  rig.step(Rig::dismiss(1, false));
+  CHECK(of<UnitDone>(rig.wait(2'000)).empty());
+  const auto saved = of<UnitDone>(rig.step(StateSaved{{1, 1}, 7}));
+  REQUIRE(saved.size() == 1);
+  CHECK(saved[0].report.members[0].durable);
+  CHECK(saved[0].report.times.save_ns == 7);
+  // The answer to what was said before it was durable comes late: the news is still not known to have arrived.
+  rig.step(Rig::dismiss(1, false));
+  CHECK(of<UnitDone>(rig.wait(1'000)).size() == 1);
+  rig.step(Rig::dismiss(1));
+  CHECK(of<UnitDone>(rig.wait(2'000)).empty());
+}
+
+TEST_CASE("a state that is durable before its report was accepted is reported as durable", "[worker]") {
+  Rig rig;
+  rig.welcome();
+  rig.step(Rig::run(1));
+  rig.step(Rig::held(1));
+  const auto saved = of<UnitDone>(rig.step(StateSaved{{1, 1}, 7}));
+  REQUIRE(saved.size() == 1);
+  CHECK(saved[0].report.members[0].durable);
+  rig.step(Rig::dismiss(1));
+  CHECK(of<UnitDone>(rig.wait(2'000)).empty());
+}
+
+TEST_CASE("a worker that leaves waits for what it is saving", "[worker]") {
+  Rig rig;
+  rig.welcome();
+  rig.step(Rig::run(1));
+  rig.step(Rig::held(1));
+  rig.step(Rig::dismiss(1, false));
+  CHECK(of<Exit>(rig.step(WorkerDrain{})).empty());
+  rig.step(StateSaved{{1, 1}, 7});
+  const auto left = rig.step(Rig::dismiss(1));
+  REQUIRE(of<Exit>(left).size() == 1);
+  CHECK(of<Exit>(left)[0].code == 0);
 }

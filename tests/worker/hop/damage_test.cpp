@@ -7,6 +7,7 @@
 #include "tests/common/state/example_state.h"
 #include "tests/common/store/fault_files.h"
 #include "tests/common/store/scratch.h"
+#include "tests/worker/hop/published.h"
 #include "worker/hop/hop.h"
 
 using namespace modelhop;
@@ -29,6 +30,11 @@ std::string file_text(const std::string& path) {
 
 void write_file(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
+Result<StateRef> publish_in(BlobStore& store, const StateRef& named, const StateArena& state, StateNaming naming) {
+  Hop hop(store, 0);
+  return publish(hop, named, state, naming);
+}
+
 // What becomes the fault hash_mismatch of its unit (worker/process/unit_run.cpp), not a result and not another fault.
 bool is_detected(const Status& status) { return status.code() == Code::kCorrupt || status.code() == Code::kNotFound; }
 
@@ -42,11 +48,11 @@ TEST_CASE("of 1,000 damaged states 1,000 are detected, and publishing again mend
   auto store = std::move(open_store(scratch.path)).value();
   Hop hop(*store, 0);
   const StateArena state = state_of_step(20), other = state_of_step(21);
-  const StateRef ref = hop.publish(kNamed, state, kNames).value();
-  const StateRef of_other = hop.publish(kNamed, other, kNames).value();
+  const StateRef ref = publish(hop, kNamed, state, kNames).value();
+  const StateRef of_other = publish(hop, kNamed, other, kNames).value();
   StateRef elsewhere = kNamed;
   elsewhere.trial = {13};
-  const StateRef of_trial = hop.publish(elsewhere, state_of_step(19), kNames).value();
+  const StateRef of_trial = publish(hop, elsewhere, state_of_step(19), kNames).value();
   const std::string path = store->local_path(state_blob_name(ref, kNames)).value();
   const std::string good = file_text(path),
                     foreign = file_text(store->local_path(state_blob_name(of_other, kNames)).value()),
@@ -101,7 +107,7 @@ TEST_CASE("of 1,000 damaged states 1,000 are detected, and publishing again mend
     CHECK(status.message().find(state_blob_name(ref, kNames)) != std::string::npos);
     detected[kind] += is_detected(status);
     // Training again to the same hash puts it right, under the same name.
-    mended += hop.publish(kNamed, state, kNames).value() == ref && hop.fetch(ref, example_layout(), kNames).ok();
+    mended += publish(hop, kNamed, state, kNames).value() == ref && hop.fetch(ref, example_layout(), kNames).ok();
     CHECK(file_text(path) == good);
   }
   int sum = 0;
@@ -123,7 +129,7 @@ TEST_CASE("after a crash at any call of a publication a state is whole or missin
     const MemoryScratch scratch;
     const FaultFiles files(scratch / "store", {});
     auto store = std::move(open_store(scratch / "store")).value();
-    ref = Hop(*store, 0).publish(kNamed, state, kNames).value();
+    ref = publish_in(*store, kNamed, state, kNames).value();
     calls = files.calls();
   }
   int whole = 0, missing = 0;
@@ -135,7 +141,7 @@ TEST_CASE("after a crash at any call of a publication a state is whole or missin
       {
         FaultFiles files(scratch / "store", {.at = at});
         if (auto store = open_store(scratch / "store"); store.ok()) {
-          reported = Hop(**store, 0).publish(kNamed, state, kNames).ok();
+          reported = publish_in(**store, kNamed, state, kNames).ok();
         }
         files.after_crash(scratch / "after", random);
       }
@@ -145,7 +151,7 @@ TEST_CASE("after a crash at any call of a publication a state is whole or missin
       const Status fetched = hop.fetch(ref, example_layout(), kNames).status();
       CHECK((fetched.ok() || (!reported && fetched.code() == Code::kNotFound)));
       ++(fetched.ok() ? whole : missing);
-      CHECK(hop.publish(kNamed, state, kNames).value() == ref);
+      CHECK(publish(hop, kNamed, state, kNames).value() == ref);
       CHECK(hop.fetch(ref, example_layout(), kNames).ok());
     }
   }
@@ -164,10 +170,10 @@ TEST_CASE("a full or broken disk at any call of a publication is the environment
       auto store = open_store(scratch / "store");
       if (!store.ok()) continue;
       Hop hop(**store, 0);
-      const Result<StateRef> published = hop.publish(kNamed, state, kNames);
+      const Result<StateRef> published = publish(hop, kNamed, state, kNames);
       if (files.calls() < at) break;
       if (!published.ok()) CHECK(published.status().code() == Code::kEnvironment);
-      CHECK(hop.publish(kNamed, state, kNames).ok());
+      CHECK(publish(hop, kNamed, state, kNames).ok());
     }
   }
 }

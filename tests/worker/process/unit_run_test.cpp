@@ -32,7 +32,7 @@ struct Fixture {
 
   RunUnit unit(const StateRef& parent, bool then_evaluate = false) const {
     RunUnit run;
-    run.lease.unit = {{1}, {5}, UnitKind::kTrain, {{parent, 0, {}}}, {}, then_evaluate};
+    run.lease.unit = {{1}, {5}, UnitKind::kTrain, {Member{start.trial, start.lineage, parent, 0, {}}}, {}, then_evaluate};
     run.lease.unit.partition = partition_of_visit(0, parent.at.epoch * kPartitions + parent.at.visit, kPartitions);
     run.lease.token = {1, 1};
     run.recipes = {kRecipe};
@@ -44,7 +44,7 @@ struct Fixture {
   }
   UnitReport run(const RunUnit& unit_to_run, Hop& hop) {
     UnitStop stop{Stop::kNo};
-    return run_unit({trainer, *cache, hop}, unit_to_run, stop, {});
+    return run_unit({trainer, *cache, hop, saver}, unit_to_run, stop, {});
   }
 
   TempFolder folder;
@@ -53,6 +53,7 @@ struct Fixture {
   std::unique_ptr<BlobStore> store;
   std::unique_ptr<PartitionCache> cache;
   StateRef start{{1}, {3}, 0, {}, {}, {}, 0};
+  Saver saver{*store, 0, {}};  // takes nothing: what a unit makes is in the store when it ends
 };
 
 }  // namespace
@@ -87,7 +88,7 @@ TEST_CASE("a unit stopped inside its visit goes on to the same bits", "[process]
   for (bool yielded = true; yielded; ++pieces) {
     UnitStop stop{Stop::kNo};
     const UnitReport report =
-        run_unit({f.trainer, *f.cache, hop}, f.unit(head), stop, [&](const Cursor&) { stop.store(Stop::kKeep); });
+        run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(head), stop, [&](const Cursor&) { stop.store(Stop::kKeep); });
     REQUIRE(report.members.size() == 1);
     yielded = report.members[0].yielded;
     head = report.members[0].state;
@@ -100,13 +101,13 @@ TEST_CASE("a unit stopped before its first batch gives its parent back, and a dr
   Fixture f;
   Hop hop(*f.store, 1 << 20);
   UnitStop stop{Stop::kKeep};
-  const UnitReport early = run_unit({f.trainer, *f.cache, hop}, f.unit(f.start), stop, {});
+  const UnitReport early = run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(f.start), stop, {});
   REQUIRE(early.members.size() == 1);
   CHECK(early.members[0].yielded);
   CHECK(early.members[0].state == f.start);
   stop = Stop::kNo;
   const UnitReport dropped =
-      run_unit({f.trainer, *f.cache, hop}, f.unit(f.start), stop, [&](const Cursor&) { stop.store(Stop::kDrop); });
+      run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(f.start), stop, [&](const Cursor&) { stop.store(Stop::kDrop); });
   CHECK(dropped.members.empty());
   CHECK(dropped.fault == Fault::kNone);
 }
