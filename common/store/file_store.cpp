@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kStaleTempMs = 3'600'000;  // longer than the slowest write of one blob
-constexpr int kFolderRetriesMax = 8;              // a folder that is emptied and removed while we write into it
+constexpr int kFolderRetriesMax = 100;            // a folder that is emptied and removed while we write into it
 
 Status check_name(const std::string& name) {
   const auto bad = [&] {
@@ -168,7 +168,9 @@ class FileBlobStore final : public BlobStore {
       return file_error(path.string(), "cannot be removed");
     }
     fs::path folder = path.parent_path();
-    RETURN_IF_ERROR(sync_folder(folder.string()));
+    const Status synced = sync_folder(folder.string());
+    if (synced.code() == Code::kNotFound) return {};  // another removed the folder: it was empty
+    RETURN_IF_ERROR(synced);
     while (folder != fs::path(root_) && file_system().rmdir(folder.string()) == 0) folder = folder.parent_path();
     return {};
   }
@@ -202,12 +204,16 @@ class FileBlobStore final : public BlobStore {
       if (made.code() == Code::kNotFound) continue;
       RETURN_IF_ERROR(made);
       error = rename(temp, path);
+      if (error != 0 && error != EEXIST) continue;
+      // Also where it exists: its writer may have died between naming it and this.
+      const Status synced = sync_folder(folder);
+      if (synced.ok()) return error == 0 ? Put::kCreated : Put::kExists;
+      // What existed is gone again, and its folder with it.
+      if (synced.code() != Code::kNotFound || error == 0) return Status(Code::kEnvironment, synced.message());
+      error = ENOENT;
     }
     errno = error;
-    if (error != 0 && error != EEXIST) return Status(Code::kEnvironment, file_error(path, "cannot be named").message());
-    // Also where it exists: its writer may have died between naming it and this.
-    if (Status status = sync_folder(folder); !status.ok()) return Status(Code::kEnvironment, status.message());
-    return error == 0 ? Put::kCreated : Put::kExists;
+    return Status(Code::kEnvironment, file_error(path, "cannot be named").message());
   }
 
   void remove_stale_temps() {
