@@ -17,7 +17,7 @@ constexpr std::array<Type, std::variant_size_v<RecordBody>> kTypes = {{
     {"booted", 2},           {"worker_joined", 1},     {"worker_left", 1},        {"dataset_registered", 1},
     {"partition_placed", 1}, {"partition_dropped", 1}, {"experiment_created", 1}, {"experiment_state_changed", 1},
     {"trial_created", 1},    {"trial_evaluated", 1},   {"trial_ended", 1},        {"trial_rolled_back", 1},
-    {"unit_leased", 1},      {"unit_finished", 1},     {"unit_yielded", 1},       {"unit_released", 1},
+    {"unit_leased", 1},      {"unit_finished", 2},     {"unit_yielded", 1},       {"unit_released", 1},
     {"unit_parked", 1},      {"unit_diverged", 1},     {"state_durable", 1},      {"state_delete_intended", 1},
     {"state_deleted", 1},
 }};
@@ -31,6 +31,7 @@ struct Upgrade {
 };
 constexpr Upgrade kUpgrades[] = {
     {"booted", 1, "accept_lost_tail", "false"},
+    {"unit_finished", 1, "durable", "true"},  // a state was in the store before its unit was reported
 };
 
 // False: it has a key that its version did not know.

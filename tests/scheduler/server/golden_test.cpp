@@ -1,7 +1,7 @@
 // Files of the format as it is today, with every type of record in them, which every later version must read to the
-// same state. tests/common/store/golden/<format>-<n>/ holds a journal.db, the archive before it, a snapshot and
-// state.txt. Before the format's release, MODELHOP_REWRITE=1 makes them anew, of simulated histories. After it they
-// stay, and a new format gets new folders.
+// same state. tests/common/store/golden/<format>-<n>/ (0: a journal.db alone, as the first format had it) holds a
+// journal.db, the archive before it, a snapshot and state.txt. Before the format's release, MODELHOP_REWRITE=1 makes
+// them anew, of simulated histories. After it they stay, and a new format gets new folders.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
@@ -198,15 +198,20 @@ TEST_CASE("the golden files of every format are read to the state they were", "[
     INFO(status.message());
     REQUIRE(status.ok());
     const std::vector<std::uint64_t> snapshots = list_snapshots(copy);
-    REQUIRE(snapshots.size() == 1);
+    CHECK(snapshots.size() == (entry.path().filename().string().starts_with("0-") ? 0 : 1));
     for (const bool with_snapshot : {true, false}) {
-      if (!with_snapshot) fs::remove(snapshot_path(copy, snapshots[0]));
+      if (with_snapshot && snapshots.empty()) continue;
+      if (!with_snapshot && !snapshots.empty()) fs::remove(snapshot_path(copy, snapshots[0]));
       Result<Recovery> recovery = recover(copy, {}, golden_hooks());
       INFO(recovery.status().message());
       REQUIRE(recovery.ok());
       CHECK(recovery->snapshot == (with_snapshot ? snapshots[0] : 0));
       CHECK(recovery->notes.empty());
       CHECK(recovery->end.seq == last);
+      if (std::getenv("MODELHOP_REWRITE") != nullptr && snapshots.empty()) {
+        std::ofstream(entry.path() / "state.txt", std::ios::binary) << state_text(*recovery->core);
+        continue;
+      }
       CHECK((state_text(*recovery->core) == expected));  // no print of both
       CHECK(recovery->core->check_index().empty());
     }
