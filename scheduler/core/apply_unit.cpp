@@ -55,7 +55,7 @@ bool fits_yield(const ExperimentRow& experiment, const TrialRow& trial, const St
 void Core::Impl::unlist(ExperimentRow& experiment, const TrialRow& trial) {
   if (!may_wait(experiment, trial)) return;
   ExperimentIndex& ix = index_of(experiment.id);
-  const WaitingTrial key{trial.target_visits - trial.visits, trial.id};
+  const WaitingTrial key = waiting_trial(trial);
   if (ix.waiting[next_partition(experiment, trial).value].erase(key) == 1) {
     --ix.waiting_count;
   } else {
@@ -70,7 +70,7 @@ void Core::Impl::list(ExperimentRow& experiment, const TrialRow& trial) {
     ++ix.saving;
     return;
   }
-  ix.waiting[next_partition(experiment, trial).value].insert({trial.target_visits - trial.visits, trial.id});
+  ix.waiting[next_partition(experiment, trial).value].insert(waiting_trial(trial));
   ++ix.waiting_count;
 }
 

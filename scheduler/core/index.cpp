@@ -31,7 +31,7 @@ void add_trials(const ExperimentRow& row, ExperimentIndex& ix, Index& index) {
       ++ix.saving;
     } else if (may_wait(row, trial)) {
       const std::uint64_t next = (trial.offset + trial.visits) % row.partitions;
-      ix.waiting[next].insert({trial.target_visits - trial.visits, trial.id});
+      ix.waiting[next].insert(waiting_trial(trial));
       ++ix.waiting_count;
     }
     ix.live += live(trial.state) ? 1 : 0;

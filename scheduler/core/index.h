@@ -13,15 +13,21 @@
 
 namespace modelhop {
 
-// A trial without a lease, in the order free workers take them: longest remaining work first, ties by id.
+// A trial without a lease, in the order free workers take them: those whose unit was interrupted first, since a trial
+// that is ahead of the others would else wait for them too; then the longest remaining work; ties by id.
 struct WaitingTrial {
+  bool interrupted{};
   std::uint64_t remaining{};
   TrialId trial;
   bool operator<(const WaitingTrial& other) const {
+    if (interrupted != other.interrupted) return interrupted;
     return remaining != other.remaining ? remaining > other.remaining : trial < other.trial;
   }
   bool operator==(const WaitingTrial&) const = default;
 };
+inline WaitingTrial waiting_trial(const TrialRow& trial) {
+  return {static_cast<bool>(trial.unit), trial.target_visits - trial.visits, trial.id};
+}
 
 struct SlotIndex {                                   // one a worker
   ExperimentId experiment;                           // of its open lease; 0: free

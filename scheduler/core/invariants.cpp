@@ -219,8 +219,7 @@ void Checker::waiting(const ExperimentRow& row) {
     }
     ++count;
     const auto& here = ix.waiting[(trial.offset + trial.visits % row.partitions) % row.partitions];
-    expect(here.contains({trial.target_visits - trial.visits, trial.id}),
-           [&] { return to_string(row.id, trial.id) + " waits in no list"; });
+    expect(here.contains(waiting_trial(trial)), [&] { return to_string(row.id, trial.id) + " waits in no list"; });
   }
   std::uint64_t listed = 0;
   for (const auto& list : ix.waiting) listed += list.size();

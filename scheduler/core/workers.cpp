@@ -168,7 +168,11 @@ void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {
 void Core::Impl::expire() {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     SlotLive& slot = slots[i];
-    if (slot.lost_at <= now) lose(state.workers[i], Fault::kWorkerLost, "it was silent for too long");
+    if (slot.lost_at <= now) {
+      lose(state.workers[i], Fault::kWorkerLost, "it was silent for too long");
+      slot.silent = true;
+      place_dirty |= !planted(Mistake::kLostNeverReplaced);
+    }
     if (slot.replace_at <= now) {
       slot.replace_at = kNever;
       place_dirty = !planted(Mistake::kLostNeverReplaced);
