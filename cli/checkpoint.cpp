@@ -14,10 +14,14 @@ namespace modelhop::cli {
 namespace {
 
 const std::vector<Column>& columns() {
-  static const std::vector<Column> kColumns = {key_column("id", "id"),         key_column("epochs", "epochs"),
-                                               key_column("value", "value"),   key_column("best", "best"),
-                                               key_column("latest", "latest"), key_column("durable", "durable"),
-                                               key_column("bytes", "size_bytes"), key_column("hash", "hash")};
+  static const std::vector<Column> kColumns = {key_column("id", "id"),
+                                               key_column("epochs", "epochs"),
+                                               key_column("value", "value"),
+                                               key_column("best", "best"),
+                                               key_column("latest", "latest"),
+                                               key_column("durable", "durable"),
+                                               key_column("bytes", "size_bytes"),
+                                               key_column("hash", "hash")};
   return kColumns;
 }
 

@@ -94,6 +94,13 @@ void Cli::note(const std::string& text) const {
   if (!quiet) fmt::print(stderr, "{}\n", text);
 }
 
+Result<int> post_verb(const Cli& cli, const std::string& path, const std::string& verb, const std::string& done) {
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  RETURN_IF_ERROR(send(*backend, {"POST", path + ":" + verb, {}, "", ""}).status());
+  cli.note(done);
+  return kOkExit;
+}
+
 void on_run(CLI::App* command, Cli& cli, std::function<Result<int>()> action) {
   command->callback([command, &cli, action = std::move(action)] {
     if (command->get_subcommands().empty()) cli.action = action;  // else it is the subcommand's turn

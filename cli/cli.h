@@ -37,6 +37,8 @@ template <class T>
 std::shared_ptr<T> make_options() {
   return std::make_shared<T>();
 }
+// POSTs PATH:verb; then says `done`.
+Result<int> post_verb(const Cli& cli, const std::string& path, const std::string& verb, const std::string& done);
 void on_run(CLI::App* command, Cli& cli, std::function<Result<int>()> action);
 
 void add_run(CLI::App& app, Cli& cli);

@@ -1,4 +1,5 @@
-// modelhop exp create, stop, cancel, delete, wait: what changes experiments, and waiting for their end.
+// modelhop exp create, pause, resume, stop, cancel, delete, set, wait: what changes experiments, and waiting for their
+// end.
 #include <fmt/format.h>
 
 #include <thread>
@@ -12,7 +13,9 @@ namespace modelhop::cli {
 namespace {
 
 struct ChangeOptions {
-  std::string experiment, file, key;
+  std::string experiment, file, key, name, notes;
+  std::vector<std::string> labels;
+  std::uint32_t priority{};
   std::vector<std::string> sets;
   bool wait{};
   double timeout_s{};
@@ -91,6 +94,11 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
     option(of, "experiment", options->experiment, "Experiment: e7 or its name").required();
     return of;
   };
+  on_run(with_name(add_command(exp, "pause", "Start nothing new; running units yield at their next batch",
+                               "  modelhop exp pause e7")),
+         cli, [&cli, options] { return change(cli, *options, "POST", ":pause", "is paused"); });
+  on_run(with_name(add_command(exp, "resume", "Let a paused experiment go on", "  modelhop exp resume e7")), cli,
+         [&cli, options] { return change(cli, *options, "POST", ":resume", "goes on"); });
   on_run(
       with_name(add_command(exp, "stop", "Start nothing new and let running units finish", "  modelhop exp stop e7")),
       cli, [&cli, options] { return change(cli, *options, "POST", ":stop", "stops once its running units are done"); });
@@ -100,6 +108,29 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
   on_run(with_name(add_command(exp, "delete", "Forget an ended experiment and delete its states",
                                "  modelhop exp delete e7")),
          cli, [&cli, options] { return change(cli, *options, "DELETE", "", "is deleted"); });
+  command = with_name(add_command(exp, "set", "Change an experiment's name, notes, labels or priority",
+                                  "  modelhop exp set e7 --priority 80\n"
+                                  "  modelhop exp set e7 --name night-run --label baseline --label v2"));
+  const Option name = option(command, "--name", options->name, "Another name");
+  const Option notes = option(command, "--notes", options->notes, "Other notes");
+  const Option labels =
+      option(command, "--label", options->labels, "Labels instead of those it has; may be given more than once")
+          .repeatable();
+  const Option priority = option(command, "--priority", options->priority, "0 to 100: higher is served first");
+  on_run(command, cli, [&cli, options, name, notes, labels, priority]() -> Result<int> {
+    Json changes = Json::object();
+    if (name.given()) changes["name"] = options->name;
+    if (notes.given()) changes["notes"] = options->notes;
+    if (labels.given()) changes["labels"] = options->labels;
+    if (priority.given()) changes["priority"] = options->priority;
+    if (changes.empty()) return invalid("exp set: nothing to change; give --name, --notes, --label or --priority");
+    ASSIGN_OR_RETURN(const auto backend, cli.backend());
+    ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options->experiment, cli.quiet));
+    const std::string id = text_of(experiment, "id");
+    RETURN_IF_ERROR(send(*backend, {"PATCH", experiment_path(id), {}, changes.dump(), ""}).status());
+    cli.note(id + " is changed");
+    return kOkExit;
+  });
   command =
       with_name(add_command(exp, "wait", "Wait for an experiment's end: exit 0, 1 if it failed, 124 after --timeout",
                             "  modelhop exp wait e7 --timeout 3600"));

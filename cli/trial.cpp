@@ -94,7 +94,7 @@ Result<int> show_trial(const Cli& cli, const std::string& id) {
 }  // namespace
 
 void add_trial(CLI::App& app, Cli& cli) {
-  CLI::App* trial = add_command_group(&app, "trial", "List and show trials");
+  CLI::App* trial = add_command_group(&app, "trial", "List, show, pause, stop and retry trials");
   const auto options = make_options<ListOptions>();
   CLI::App* command = add_command(trial, "list", "List the trials of an experiment",
                                   "  modelhop trial list e7 --sort value --limit 10\n"
@@ -109,6 +109,18 @@ void add_trial(CLI::App& app, Cli& cli) {
   command = add_command(trial, "show", "Show one trial with its milestones and units", "  modelhop trial show e7.12");
   option(command, "trial", *id, "Trial: e7.12").required();
   on_run(command, cli, [&cli, id] { return show_trial(cli, *id); });
+  const auto verb = [&](const std::string& name, const std::string& help, const std::string& done) {
+    CLI::App* of = add_command(trial, name, help, "  modelhop trial " + name + " e7.12");
+    option(of, "trial", *id, "Trial: e7.12").required();
+    on_run(of, cli, [&cli, id, name, done] {
+      return post_verb(cli, "/api/v1/trials/" + percent_encode(*id), name, *id + " " + done);
+    });
+  };
+  verb("pause", "Lease it no more units; the running one yields at its next batch", "is paused");
+  verb("resume", "Let a paused trial go on from where it was", "goes on");
+  verb("stop", "End a trial with the states it has", "is stopped");
+  verb("retry", "Let a failed, stopped or canceled trial go on from its last state, its faults forgotten",
+       "is tried again");
 }
 
 }  // namespace modelhop::cli

@@ -11,6 +11,7 @@ namespace {
 
 std::string doing(const Json& worker) {
   if (text_of(worker, "state") != "connected") return "";
+  if (text_of(worker, "admission") == "drained" && text_of(worker, "trial").empty()) return "drained";
   const std::string trial = text_of(worker, "trial");
   return trial.empty() ? "idle: " + text_of(worker, "cause") : text_of(worker, "cause") + " " + trial;
 }
@@ -67,13 +68,24 @@ Result<int> show_worker(const Cli& cli, const std::string& name) {
 }  // namespace
 
 void add_worker(CLI::App& app, Cli& cli) {
-  CLI::App* worker = add_command_group(&app, "worker", "List and show workers");
-  on_run(add_command(worker, "list", "List every worker that ever joined", "  modelhop worker list"), cli,
-         [&cli] { return list_workers(cli); });
+  CLI::App* worker = add_command_group(&app, "worker", "List, show, drain and remove workers");
+  on_run(add_command(worker, "list", "List every worker that joined and was not removed", "  modelhop worker list"),
+         cli, [&cli] { return list_workers(cli); });
   const auto name = make_options<std::string>();
   CLI::App* command = add_command(worker, "show", "Show one worker", "  modelhop worker show w1");
   option(command, "name", *name, "Name of the worker").required();
   on_run(command, cli, [&cli, name] { return show_worker(cli, *name); });
+  const auto verb = [&](const std::string& word, const std::string& help, const std::string& done) {
+    CLI::App* of = add_command(worker, word, help, "  modelhop worker " + word + " w1");
+    option(of, "name", *name, "Name of the worker").required();
+    on_run(of, cli, [&cli, name, word, done] {
+      return post_verb(cli, "/api/v1/workers/" + percent_encode(*name), word, *name + " " + done);
+    });
+  };
+  verb("drain", "Lease it no more units: its running one yields, its partitions go to others; it stays connected",
+       "is drained");
+  verb("resume", "Let a drained worker have units again", "gets units again");
+  verb("remove", "Tell a worker to leave for good and forget it; started again, it joins anew", "is removed");
 }
 
 }  // namespace modelhop::cli

@@ -34,6 +34,7 @@ struct StopRule {      // ends a trial, looked at in each milestone
 struct Spec {
   std::string name, project, notes;
   std::vector<std::string> labels;
+  std::uint32_t priority{50};  // 0 .. kPriorityMax; higher goes first
   std::uint64_t seed{};
   std::string dataset;
   std::uint64_t epochs{};           // training.epochs: the resource of grid and random, and every schedule's horizon

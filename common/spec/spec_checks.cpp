@@ -148,6 +148,7 @@ void read_plain_keys(const json& document, Spec& spec) {
   spec.max_concurrent_trials = number_at(document, "max_concurrent_trials");
   spec.max_restarts = document.at("max_restarts").get<std::uint64_t>();
   spec.max_failed_trials = number_at(document, "max_failed_trials");
+  if (const auto priority = number_at(document, "priority")) spec.priority = static_cast<std::uint32_t>(*priority);
   const json& checkpoint = document.at("checkpoint");
   spec.max_work_at_risk_ms = duration_at(checkpoint, "max_work_at_risk");
   spec.save_experiment_best = checkpoint.at("save_experiment_best").get<std::uint64_t>();

@@ -28,7 +28,9 @@ inline constexpr unsigned kEnumCount<Fault> = 8;
 template <>
 inline constexpr unsigned kEnumCount<HopPath> = 3;
 template <>
-inline constexpr unsigned kEnumCount<ExperimentState> = 7;
+inline constexpr unsigned kEnumCount<ExperimentState> = 8;
+template <>
+inline constexpr unsigned kEnumCount<Admission> = 3;
 template <>
 inline constexpr unsigned kEnumCount<TrialState> = 8;
 
@@ -221,6 +223,11 @@ void fields(A& a, Like<WorkerLeft> auto& v) {
   a.cut("reason", v.reason, kDetailBytesMax);
 }
 template <class A>
+void fields(A& a, Like<WorkerAdmissionChanged> auto& v) {
+  a("worker", v.worker);
+  a("admission", v.admission);
+}
+template <class A>
 void fields(A& a, Like<DatasetRegistered> auto& v) {
   a("name", v.name, kNameBytesMax);
   a("identity", v.identity);
@@ -257,6 +264,14 @@ void fields(A& a, Like<ExperimentStateChanged> auto& v) {
   a("bound_ms", v.bound_ms);
 }
 template <class A>
+void fields(A& a, Like<ExperimentChanged> auto& v) {
+  a("experiment", v.experiment);
+  a("name", v.name, kNameBytesMax);
+  a("notes", v.notes, kNotesBytesMax);
+  a("labels", v.labels, kLabelsMax);
+  a("priority", v.priority);
+}
+template <class A>
 void fields(A& a, Like<TrialCreated> auto& v) {
   a("experiment", v.experiment);
   a("trial", v.trial);
@@ -274,6 +289,18 @@ void fields(A& a, Like<TrialEvaluated> auto& v) {
   a("validation", v.validation, kSumsMax);
   a("train", v.train, kSumsMax);
   a("state", v.state);
+}
+template <class A>
+void fields(A& a, Like<TrialPaused> auto& v) {
+  a("experiment", v.experiment);
+  a("trial", v.trial);
+  a.cut("reason", v.reason, kDetailBytesMax);
+}
+template <class A>
+void fields(A& a, Like<TrialResumed> auto& v) {
+  a("experiment", v.experiment);
+  a("trial", v.trial);
+  a.cut("reason", v.reason, kDetailBytesMax);
 }
 template <class A>
 void fields(A& a, Like<TrialEnded> auto& v) {

@@ -14,11 +14,30 @@ struct Type {
 };
 // In RecordBody's order.
 constexpr std::array<Type, std::variant_size_v<RecordBody>> kTypes = {{
-    {"booted", 2},           {"worker_joined", 1},     {"worker_left", 1},        {"dataset_registered", 1},
-    {"partition_placed", 1}, {"partition_dropped", 1}, {"experiment_created", 1}, {"experiment_state_changed", 1},
-    {"trial_created", 1},    {"trial_evaluated", 1},   {"trial_ended", 1},        {"trial_rolled_back", 1},
-    {"unit_leased", 1},      {"unit_finished", 2},     {"unit_yielded", 1},       {"unit_released", 1},
-    {"unit_parked", 1},      {"unit_diverged", 1},     {"state_durable", 1},      {"state_delete_intended", 1},
+    {"booted", 2},
+    {"worker_joined", 1},
+    {"worker_left", 1},
+    {"worker_admission_changed", 1},
+    {"dataset_registered", 1},
+    {"partition_placed", 1},
+    {"partition_dropped", 1},
+    {"experiment_created", 1},
+    {"experiment_state_changed", 1},
+    {"experiment_changed", 1},
+    {"trial_created", 1},
+    {"trial_evaluated", 1},
+    {"trial_paused", 1},
+    {"trial_resumed", 1},
+    {"trial_ended", 1},
+    {"trial_rolled_back", 1},
+    {"unit_leased", 1},
+    {"unit_finished", 2},
+    {"unit_yielded", 1},
+    {"unit_released", 1},
+    {"unit_parked", 1},
+    {"unit_diverged", 1},
+    {"state_durable", 1},
+    {"state_delete_intended", 1},
     {"state_deleted", 1},
 }};
 
@@ -74,9 +93,14 @@ ExperimentId experiment_of(const RecordBody& body) {
       body);
 }
 
+const char* to_string(Admission admission) {
+  static constexpr const char* kNames[] = {"active", "drained", "removed"};
+  return kNames[static_cast<std::size_t>(admission)];
+}
+
 const char* to_string(ExperimentState state) {
-  static constexpr const char* kNames[] = {"RUNNING",  "STOPPING", "COMPLETED", "STOPPED",
-                                           "CANCELED", "FAILED",   "DELETED"};
+  static constexpr const char* kNames[] = {"RUNNING", "PAUSED",   "STOPPING", "COMPLETED",
+                                           "STOPPED", "CANCELED", "FAILED",   "DELETED"};
   return kNames[static_cast<std::size_t>(state)];
 }
 

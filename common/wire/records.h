@@ -34,6 +34,11 @@ struct WorkerLeft {
   Incarnation incarnation;
   std::string reason;
 };
+enum class Admission : std::uint8_t { kActive, kDrained, kRemoved };
+struct WorkerAdmissionChanged {  // whether it gets units; drained and removed ones give their partitions away
+  WorkerId worker;
+  Admission admission{};
+};
 struct DatasetRegistered {  // the core's view of a data set; the manifest is in the store
   std::string name;
   ContentHash identity;
@@ -58,7 +63,22 @@ struct ExperimentCreated {
   ContentHash dataset_identity;
   std::string idempotency_key;
 };
-enum class ExperimentState : std::uint8_t { kRunning, kStopping, kCompleted, kStopped, kCanceled, kFailed, kDeleted };
+struct ExperimentChanged {  // what it is called, and how it stands among others; nothing that its bits depend on
+  ExperimentId experiment;
+  std::string name, notes;
+  std::vector<std::string> labels;
+  std::uint32_t priority{};
+};
+enum class ExperimentState : std::uint8_t {
+  kRunning,
+  kPaused,
+  kStopping,
+  kCompleted,
+  kStopped,
+  kCanceled,
+  kFailed,
+  kDeleted
+};
 struct ExperimentStateChanged {
   ExperimentId experiment;
   ExperimentState state{};
@@ -93,6 +113,16 @@ enum class TrialState : std::uint8_t {
   kFailed,
   kCanceled,
   kInvalid
+};
+struct TrialPaused {  // no unit of it is leased until it is resumed
+  ExperimentId experiment;
+  TrialId trial;
+  std::string reason;
+};
+struct TrialResumed {  // from a pause, or tried again after its end, with its faults forgotten
+  ExperimentId experiment;
+  TrialId trial;
+  std::string reason;
 };
 struct TrialEnded {
   ExperimentId experiment;
@@ -170,10 +200,11 @@ struct StateDeleted {
   StateRef state;
 };
 
-using RecordBody = std::variant<Booted, WorkerJoined, WorkerLeft, DatasetRegistered, PartitionPlaced, PartitionDropped,
-                                ExperimentCreated, ExperimentStateChanged, TrialCreated, TrialEvaluated, TrialEnded,
-                                TrialRolledBack, UnitLeased, UnitFinished, UnitYielded, UnitReleased, UnitParked,
-                                UnitDiverged, StateDurable, StateDeleteIntended, StateDeleted>;
+using RecordBody =
+    std::variant<Booted, WorkerJoined, WorkerLeft, WorkerAdmissionChanged, DatasetRegistered, PartitionPlaced,
+                 PartitionDropped, ExperimentCreated, ExperimentStateChanged, ExperimentChanged, TrialCreated,
+                 TrialEvaluated, TrialPaused, TrialResumed, TrialEnded, TrialRolledBack, UnitLeased, UnitFinished,
+                 UnitYielded, UnitReleased, UnitParked, UnitDiverged, StateDurable, StateDeleteIntended, StateDeleted>;
 
 struct Record {
   std::uint64_t seq{};  // dense, from 1
@@ -185,6 +216,7 @@ const char* type_name(const RecordBody& body);       // "unit_leased"
 std::uint16_t type_version(const RecordBody& body);  // of the body's format
 ExperimentId experiment_of(const RecordBody& body);  // 0: a cluster record
 
+const char* to_string(Admission admission);    // "active", ...
 const char* to_string(ExperimentState state);  // "RUNNING", ...
 const char* to_string(TrialState state);
 

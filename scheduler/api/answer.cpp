@@ -67,7 +67,7 @@ ApiResponse experiments(const Call& call) {
   std::vector<PageItem> rows;
   for (const ExperimentRow& row : call.state().experiments) {
     if (row.state == ExperimentState::kDeleted) continue;
-    if (const std::string name = call.query("name"); !name.empty() && (!row.spec || row.spec->name != name)) continue;
+    if (const std::string name = call.query("name"); !name.empty() && row.name != name) continue;
     if (const std::string state = call.query("state"); !state.empty() && state != to_string(row.state)) continue;
     rows.push_back({{0, -static_cast<double>(row.id.value), "", row.id.value}, &row});  // newest first
   }
@@ -231,7 +231,9 @@ ApiResponse checkpoint(const Call& call, const std::string& id) {
 
 ApiResponse workers(const Call& call) {
   Json items = Json::array();
-  for (const WorkerRow& row : call.state().workers) items.push_back(worker_json(call.view, row));
+  for (const WorkerRow& row : call.state().workers) {
+    if (row.admission != Admission::kRemoved) items.push_back(worker_json(call.view, row));
+  }
   return ok({{"items", std::move(items)}, {"next", nullptr}});
 }
 

@@ -64,6 +64,7 @@ Json worker_json(const ViewContext& context, const WorkerRow& worker) {
     }
   }
   out["state"] = connected ? "connected" : worker.present ? "silent" : "left";
+  out["admission"] = to_string(worker.admission);
   Json partitions = Json::object();
   for (const auto& [name, dataset] : state.datasets) {
     Json held = Json::array();

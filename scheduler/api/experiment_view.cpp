@@ -29,6 +29,10 @@ Json best_json(const ExperimentRow& experiment) {
 
 Json summary(const ViewContext& context, const ExperimentRow& experiment, const ExperimentProgress& progress) {
   Json out = {{"id", to_string(experiment.id)},
+              {"name", experiment.name},
+              {"labels", experiment.labels},
+              {"notes", experiment.notes},
+              {"priority", experiment.priority},
               {"state", to_string(experiment.state)},
               {"reason", experiment.reason},
               {"served", context.api.served},
@@ -43,9 +47,7 @@ Json summary(const ViewContext& context, const ExperimentRow& experiment, const 
               {"progress", progress.fraction},
               {"best", best_json(experiment)}};
   if (experiment.spec) {
-    out["name"] = experiment.spec->name;
     out["project"] = experiment.spec->project;
-    out["labels"] = experiment.spec->labels;
     out["algorithm"] = experiment.spec->algorithm;
     out["metric"] = experiment.spec->metric;
     out["goal"] = experiment.spec->maximize ? "maximize" : "minimize";
@@ -75,7 +77,8 @@ Json status_view(const ViewContext& context) {
     Json& count = experiments[to_string(row.state)];
     count = count.is_null() ? 1 : count.get<int>() + 1;
   }
-  std::uint64_t connected = 0, busy = 0;
+  std::uint64_t connected = 0, busy = 0, known = 0;
+  for (const WorkerRow& row : state.workers) known += row.admission == Admission::kRemoved ? 0 : 1;
   for (const auto& slot : context.core.slots(context.api.now)) {
     connected += slot.connected ? 1 : 0;
     busy += slot.connected && slot.unit ? 1 : 0;
@@ -86,7 +89,7 @@ Json status_view(const ViewContext& context) {
           {"seq", state.seq},
           {"boot", state.boot},
           {"experiments", experiments},
-          {"workers", {{"connected", connected}, {"known", state.workers.size()}}},
+          {"workers", {{"connected", connected}, {"known", known}}},
           {"slots", {{"busy", busy}, {"idle", connected - busy}}},
           {"datasets", state.datasets.size()},
           {"disk_full", disk_full_json(context)}};
@@ -117,7 +120,6 @@ Json experiment_view(const ViewContext& context, const ExperimentRow& experiment
   if (experiment.spec) {
     out["epochs"] = experiment.spec->epochs;
     out["seed"] = experiment.spec->seed;
-    out["notes"] = experiment.spec->notes;
     const auto level = experiment.spec->reproducibility;
     out["reproducibility"] = level == Reproducibility::kRerun    ? "rerun"
                              : level == Reproducibility::kReplay ? "replay"

@@ -11,7 +11,7 @@ const ExperimentRow* find_experiment(const State& state, std::string_view id_or_
     if (row.state != ExperimentState::kDeleted) return &row;
   }
   for (auto row = state.experiments.rbegin(); row != state.experiments.rend(); ++row) {
-    if (row->state != ExperimentState::kDeleted && row->spec && row->spec->name == id_or_name) return &*row;
+    if (row->state != ExperimentState::kDeleted && row->name == id_or_name) return &*row;
   }
   return nullptr;
 }
@@ -65,7 +65,7 @@ FoundCheckpoint find_checkpoint(const State& state, std::string_view id) {
 
 const WorkerRow* find_worker(const State& state, std::string_view name) {
   for (const WorkerRow& row : state.workers) {
-    if (row.name == name) return &row;
+    if (row.name == name && row.admission != Admission::kRemoved) return &row;
   }
   return nullptr;
 }

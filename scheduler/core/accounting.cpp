@@ -47,12 +47,13 @@ void Core::Impl::advance_accounts(Instant to) {
 
 Cause Core::Impl::idle_cause(const ExperimentRow& experiment) const {
   const ExperimentIndex& ix = index_of(experiment.id);
-  if (wants_yield(experiment)) return Cause::kPaused;
+  if (rests(experiment)) return Cause::kPaused;
   if (!disk_full.empty()) return Cause::kLimit;
   const std::size_t backing_off = experiments[experiment.id.value - 1].backing_off.size();
   if (backing_off > 0 && ix.waiting_count <= backing_off) return Cause::kFailure;
   if (ix.waiting_count > 0) return Cause::kConflict;
   if (ix.saving > 0) return Cause::kSave;
+  if (ix.paused > 0) return Cause::kPaused;
   if (experiment.search_done) return Cause::kTail;
   return ix.live >= unfinished_max(*experiment.spec) ? Cause::kLimit : Cause::kSearch;
 }
@@ -61,6 +62,7 @@ Cause Core::Impl::slot_cause(const WorkerRow& row, const ExperimentRow& experime
   const ExperimentId leased = index.slots[row.id.value - 1].experiment;
   if (leased) return leased == experiment.id ? Cause::kTrain : Cause::kLimit;
   if (!row.present) return Cause::kFailure;
+  if (row.admission != Admission::kActive) return Cause::kPaused;
   const bool bound = experiment.spec->reproducibility == Reproducibility::kRerun && experiment.profile;
   if (bound && experiment.profile != row.profile) return Cause::kProfile;
   return idle_cause(experiment);
@@ -76,7 +78,7 @@ void Core::Impl::count_idle() {
     account.idle = {};
     account.slots_now = 0;
     for (const WorkerRow& row : state.workers) {
-      if (!eligible(row)) continue;
+      if (!counts_as_slot(row)) continue;
       ++account.slots_now;
       const ExperimentId leased = index.slots[row.id.value - 1].experiment;
       if (leased == id) continue;  // split when the lease ends
@@ -96,12 +98,19 @@ void Core::Impl::account_lease(ExperimentRow& experiment, const LeaseRow& lease)
   slot.since = now;
 }
 
+void Core::Impl::set_time_budget(const ExperimentRow& experiment) {
+  const auto& budget = experiment.spec->time_budget_ms;
+  live_of(experiment.id).stop_at = kNever;
+  if (!budget || experiment.state == ExperimentState::kPaused) return;
+  std::uint64_t spent_ms = served_ms(state, experiment.created_at, state.at);
+  for (const Downtime& rest : experiment.rests) spent_ms -= std::min(spent_ms, served_ms(state, rest.from, rest.to));
+  live_of(experiment.id).stop_at =
+      now + static_cast<std::int64_t>(*budget - std::min(*budget, spent_ms)) * kMillisecond;
+}
+
 void Core::Impl::recover_account(ExperimentRow& experiment) {
   ExperimentLive& account = live_of(experiment.id);
-  if (const auto& budget = experiment.spec->time_budget_ms) {
-    const std::uint64_t spent_ms = served_ms(state, experiment.created_at, state.at);
-    account.stop_at = now + static_cast<std::int64_t>(*budget - std::min(*budget, spent_ms)) * kMillisecond;
-  }
+  set_time_budget(experiment);
   if (experiment.started_at == WallMs{}) return;
   account.accounting = true;
   account.started = now;
@@ -118,7 +127,13 @@ void Core::Impl::recover_account(ExperimentRow& experiment) {
       std::count_if(state.workers.begin(), state.workers.end(), [](const WorkerRow& w) { return w.present; }));
   const std::uint64_t slots_ns = here * account.elapsed_before_ns;
   if (slots_ns > account.sums.slot_time_ns) {
-    at(account.sums.slot_ns, Cause::kFailure) += slots_ns - account.sums.slot_time_ns;
+    std::uint64_t idle_ns = slots_ns - account.sums.slot_time_ns, rested_ns = 0;
+    for (const Downtime& rest : experiment.rests) {
+      rested_ns += here * served_ms(state, rest.from, rest.to) * kMillisecond;
+    }
+    rested_ns = std::min(rested_ns, idle_ns);
+    at(account.sums.slot_ns, Cause::kPaused) += rested_ns;
+    at(account.sums.slot_ns, Cause::kFailure) += idle_ns - rested_ns;
     account.sums.slot_time_ns = slots_ns;
   }
 }
@@ -179,7 +194,7 @@ std::vector<Core::SlotStatus> Core::Impl::slot_statuses(Instant) const {
   std::vector<SlotStatus> result;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const WorkerRow& row = state.workers[i];
-    if (!eligible(row)) continue;
+    if (!eligible(row) && !row.present) continue;
     SlotStatus status;
     status.worker = row.id;
     status.connected = row.present;

@@ -87,6 +87,7 @@ Status Core::Impl::on(const WorkerJoined& record, WallMs at) {
   row.threads = record.threads;
   row.memory_bytes = record.memory_bytes;
   row.joined_at = at;
+  if (row.admission == Admission::kRemoved) row.admission = Admission::kActive;
   index.incarnations.emplace(record.incarnation, record.worker);
   return {};
 }
@@ -113,6 +114,15 @@ Status Core::Impl::on(const WorkerLeft& record, WallMs at) {
   row.left_at = at;
   row.left_reason = record.reason;
   index.incarnations.erase(record.incarnation);
+  return {};
+}
+
+Status Core::Impl::on(const WorkerAdmissionChanged& record, WallMs) {
+  const std::size_t place = record.worker.value - std::size_t{1};
+  REFUSE_IF(place >= state.workers.size(), "there is no worker " + std::to_string(record.worker.value));
+  WorkerRow& row = state.workers[place];
+  REFUSE_IF(record.admission == Admission::kRemoved && row.present, "worker " + row.name + " is here");
+  row.admission = record.admission;
   return {};
 }
 

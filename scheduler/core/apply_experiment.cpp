@@ -36,6 +36,10 @@ Status Core::Impl::on(const ExperimentCreated& record, WallMs at) {
   row.spec_sent = record.spec_sent;
   row.dataset = record.dataset;
   row.idempotency_key = record.idempotency_key;
+  row.name = row.spec->name;
+  row.notes = row.spec->notes;
+  row.labels = row.spec->labels;
+  row.priority = row.spec->priority;
   row.dataset_identity = record.dataset_identity;
   row.partitions = partitions;
   row.search = std::move(search);
@@ -45,7 +49,7 @@ Status Core::Impl::on(const ExperimentCreated& record, WallMs at) {
   ix.waiting.resize(partitions);
   ix.partition_busy_ns.resize(partitions);
   ix.dataset = &index.datasets[record.dataset];
-  index.live.push_back(record.experiment);
+  go_live(record.experiment);
   if (!record.idempotency_key.empty()) index.keys.emplace(record.idempotency_key, record.experiment);
   return {};
 }
@@ -82,10 +86,40 @@ Status Core::Impl::on(const ExperimentStateChanged& record, WallMs at) {
     row->ended_at = at;
     row->slot_ms = record.slot_ms;
     row->bound_ms = record.bound_ms;
-    index.live.erase(std::lower_bound(index.live.begin(), index.live.end(), record.experiment));
+    std::erase(index.live, record.experiment);
+  } else if (row->ended()) {  // a trial is tried again
+    row->ended_at = {};
+    row->slot_ms.clear();
+    row->bound_ms = 0;
+    go_live(record.experiment);
   }
+  const bool rests = ends || record.state == ExperimentState::kPaused;
+  if (row->resting_since != WallMs{} && at > row->resting_since) row->rests.push_back({row->resting_since, at});
+  row->resting_since = rests && record.state != ExperimentState::kDeleted ? at : WallMs{};
   row->state = record.state;
   row->reason = record.reason;
+  return {};
+}
+
+void Core::Impl::go_live(ExperimentId id) {
+  const auto before = [&](ExperimentId a, ExperimentId b) {
+    const std::uint32_t x = find_experiment(a)->priority, y = find_experiment(b)->priority;
+    return x != y ? x > y : a < b;
+  };
+  std::erase(index.live, id);
+  index.live.insert(std::lower_bound(index.live.begin(), index.live.end(), id, before), id);
+}
+
+Status Core::Impl::on(const ExperimentChanged& record, WallMs) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  REFUSE_IF(row == nullptr || row->state == ExperimentState::kDeleted, "there is no " + to_string(record.experiment));
+  REFUSE_IF(record.name.empty() || record.priority > kPriorityMax,
+            to_string(record.experiment) + " has no such name or priority");
+  row->name = record.name;
+  row->notes = record.notes;
+  row->labels = record.labels;
+  row->priority = record.priority;
+  if (!row->ended()) go_live(record.experiment);
   return {};
 }
 
@@ -133,6 +167,46 @@ Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
   return {};
 }
 
+Status Core::Impl::on(const TrialPaused& record, WallMs) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  REFUSE_IF(trial == nullptr || !has_edge(kTrialEdges, trial->state, TrialState::kPaused),
+            to_string(record.experiment, record.trial) + " cannot be paused");
+  unlist(*row, *trial);
+  set_state(*trial, TrialState::kPaused);
+  ++index_of(record.experiment).paused;
+  trial->reason = record.reason;
+  return {};
+}
+
+Status Core::Impl::on(const TrialResumed& record, WallMs) {
+  ExperimentRow* row = find_experiment(record.experiment);
+  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  REFUSE_IF(trial == nullptr || row->ended(), to_string(record.experiment) + " does not run");
+  const TrialState to = trial->started_at == WallMs{} ? TrialState::kPending : TrialState::kRunning;
+  REFUSE_IF(!has_edge(kTrialEdges, trial->state, to),
+            to_string(record.experiment, record.trial) + " is " + to_string(trial->state));
+  ExperimentIndex& ix = index_of(record.experiment);
+  ix.paused -= trial->state == TrialState::kPaused;
+  if (!live(trial->state)) {  // tried again
+    ++ix.live;
+    ix.failed -= trial->state == TrialState::kFailed || trial->state == TrialState::kInvalid;
+    std::erase(ix.ended_best_first, trial->id);
+    trial->ended_at = {};
+    trial->ended_seq = 0;
+    trial->restarts = 0;
+    if (trial->unit) {
+      UnitRow& unit = row->units[trial->unit.value - 1];
+      unit.state = UnitState::kWaiting;
+      unit.worker_deaths = unit.faults = unit.machine_faults = 0;
+    }
+  }
+  set_state(*trial, to);
+  trial->reason.clear();
+  list(*row, *trial);
+  return {};
+}
+
 Status Core::Impl::on(const TrialEnded& record, WallMs at) {
   ExperimentRow* row = find_experiment(record.experiment);
   TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
@@ -145,6 +219,7 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
   REFUSE_IF(record.how == TrialState::kCompleted && trial->visits != trial->target_visits,
             to_string(record.experiment, record.trial) + " has not all its visits");
   unlist(*row, *trial);
+  index_of(record.experiment).paused -= trial->state == TrialState::kPaused;
   set_state(*trial, record.how);
   ++index.totals.trials_ended[static_cast<std::size_t>(record.how)];
   trial->reason = record.reason;

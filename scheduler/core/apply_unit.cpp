@@ -133,6 +133,8 @@ Status Core::Impl::on(const UnitLeased& record, WallMs at) {
                 state.workers[place].incarnation != record.incarnation,
             "the worker is not here as this incarnation");
   REFUSE_IF(index.slots[place].experiment.value != 0, "the worker has a lease");
+  REFUSE_IF(state.workers[place].admission != Admission::kActive && !planted(Mistake::kDrainIgnored),
+            "the worker gets no units");
   const WorkerRow& holder = state.workers[place];
   const auto& holders = state.datasets.find(row->dataset)->second.holders[record.partition.value % row->partitions];
   REFUSE_IF(

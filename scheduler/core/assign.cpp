@@ -65,6 +65,7 @@ Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
 void Core::Impl::assign() {
   if (draining || !disk_full.empty()) return;
   for (WorkerRow& row : state.workers) {
+    if (row.admission != Admission::kActive && !planted(Mistake::kDrainIgnored)) continue;
     if (!row.present || !slots[row.id.value - 1].heard || index.slots[row.id.value - 1].experiment) continue;
     const Pick picked = pick(row);
     if (picked.trial != nullptr) grant(row, *picked.experiment, *picked.trial);

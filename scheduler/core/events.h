@@ -24,11 +24,37 @@ struct CreateExperiment {
   DatasetRegistered dataset;  // as the store has it now
 };
 
-enum class Control : std::uint8_t { kStop, kCancel, kDelete };  // drain; kill now; forget (ended experiments only)
+// Pause: start nothing new and let units yield. Stop: the same, and end. Cancel: kill now. Delete: forget (ended ones).
+enum class Control : std::uint8_t { kPause, kResume, kStop, kCancel, kDelete };
 struct ControlExperiment {
   RequestId request;
   ExperimentId experiment;
   Control control{};
+};
+
+struct ChangeExperiment {  // what is not set stays
+  RequestId request;
+  ExperimentId experiment;
+  std::optional<std::string> name, notes;
+  std::optional<std::vector<std::string>> labels;
+  std::optional<std::uint32_t> priority;
+};
+
+// Pause: its unit yields, nothing new. Stop: end it with the state it has. Retry: of one that ended without completing.
+enum class TrialControl : std::uint8_t { kPause, kResume, kStop, kRetry };
+struct ControlTrial {
+  RequestId request;
+  ExperimentId experiment;
+  TrialId trial;
+  TrialControl control{};
+};
+
+// Drain: no new unit, the running one yields, its partitions go to others. Remove: likewise, and forget the worker.
+enum class WorkerControl : std::uint8_t { kDrain, kResume, kRemove };
+struct ControlWorker {
+  RequestId request;
+  WorkerId worker;
+  WorkerControl control{};
 };
 
 struct WorkerGone {  // its connection or process ended, as the driver knows for certain
@@ -48,8 +74,8 @@ struct DiskSpace {  // it crossed the reserve: while it is low, no new unit is l
 
 struct DrainAll {};  // the service is about to stop: yield every unit, lease nothing new
 
-using Event = std::variant<Tick, CreateExperiment, ControlExperiment, WorkerHello, Heartbeat, UnitDone, WorkerBye,
-                           WorkerGone, StateGone, DiskSpace, DrainAll>;
+using Event = std::variant<Tick, CreateExperiment, ControlExperiment, ChangeExperiment, ControlTrial, ControlWorker,
+                           WorkerHello, Heartbeat, UnitDone, WorkerBye, WorkerGone, StateGone, DiskSpace, DrainAll>;
 
 struct Reply {  // to a client request
   RequestId request;

@@ -46,8 +46,7 @@ void Core::Impl::handle(const CreateExperiment& event) {
                          event.idempotency_key});
   fresh_spec = nullptr;
   grow_live();
-  if (event.spec->time_budget_ms)
-    live_of(id).stop_at = now + static_cast<std::int64_t>(*event.spec->time_budget_ms) * kMillisecond;
+  set_time_budget(*find_experiment(id));
   place_dirty = true;
   reply(event.request, {}, id);
 }
@@ -58,33 +57,127 @@ void Core::Impl::handle(const ControlExperiment& event) {
   if (experiment == nullptr || experiment->state == ExperimentState::kDeleted) {
     return reply(event.request, not_found("there is no experiment " + name), {});
   }
-  const bool delete_it = event.control == Control::kDelete;
-  if (delete_it != experiment->ended()) {
-    return reply(event.request,
-                 conflict(delete_it ? name + " still runs; cancel it first"
-                                    : name + " has ended: " + to_string(experiment->state)),
-                 event.experiment);
+  reply(event.request, control(*experiment, event.control), event.experiment);
+}
+
+// Asked for what is so already, it says yes: a client that lost the answer asks again.
+Status Core::Impl::control(ExperimentRow& experiment, Control wanted) {
+  const std::string name = to_string(experiment.id);
+  const ExperimentState now_is = experiment.state;
+  const auto refused = [&](const char* why) { return conflict(name + " is " + to_string(now_is) + ": " + why); };
+  switch (wanted) {
+    case Control::kPause:
+      if (now_is == ExperimentState::kPaused) return {};
+      if (now_is != ExperimentState::kRunning) return refused("only what runs can be paused");
+      emit(ExperimentStateChanged{experiment.id, ExperimentState::kPaused, "pause was asked", {}, 0});
+      set_time_budget(experiment);
+      yield_leases(experiment);
+      return {};
+    case Control::kResume:
+      if (now_is == ExperimentState::kRunning) return {};
+      if (now_is != ExperimentState::kPaused) return refused("only what is paused can be resumed");
+      emit(ExperimentStateChanged{experiment.id, ExperimentState::kRunning, "", {}, 0});
+      set_time_budget(experiment);
+      live_of(experiment.id).ask_search = true;
+      return {};
+    case Control::kStop:
+      if (now_is == ExperimentState::kStopping || now_is == ExperimentState::kStopped) return {};
+      if (experiment.ended()) return refused("it has ended");
+      stop(experiment, "stop was asked");
+      return {};
+    case Control::kCancel:
+      if (now_is == ExperimentState::kCanceled) return {};
+      if (experiment.ended()) return refused("it has ended");
+      end_experiment(experiment, ExperimentState::kCanceled, TrialState::kCanceled, "cancel was asked");
+      return {};
+    case Control::kDelete:
+      if (!experiment.ended()) return refused("cancel it first");
+      for (TrialRow& trial : experiment.trials) {
+        while (!trial.stored.empty()) intend(experiment, StateRef(trial.stored.back().ref));
+      }
+      emit(ExperimentStateChanged{experiment.id, ExperimentState::kDeleted, "delete was asked", {}, 0});
+      return {};
   }
-  if (event.control == Control::kStop) stop(*experiment, "stop was asked");
-  if (event.control == Control::kCancel)
-    end_experiment(*experiment, ExperimentState::kCanceled, TrialState::kCanceled, "cancel was asked");
-  if (delete_it) {
-    for (TrialRow& trial : experiment->trials) {
-      while (!trial.stored.empty()) intend(*experiment, StateRef(trial.stored.back().ref));
-    }
-    emit(ExperimentStateChanged{event.experiment, ExperimentState::kDeleted, "delete was asked", {}, 0});
+  return {};
+}
+
+void Core::Impl::handle(const ChangeExperiment& event) {
+  const ExperimentRow* row = find_experiment(event.experiment);
+  if (row == nullptr || row->state == ExperimentState::kDeleted) {
+    return reply(event.request, not_found("there is no experiment " + to_string(event.experiment)), {});
   }
+  emit(ExperimentChanged{row->id, event.name.value_or(row->name), event.notes.value_or(row->notes),
+                         event.labels.value_or(row->labels), event.priority.value_or(row->priority)});
   reply(event.request, {}, event.experiment);
 }
 
-void Core::Impl::stop(ExperimentRow& experiment, const std::string& reason) {
-  if (experiment.state != ExperimentState::kRunning) return;
-  emit(ExperimentStateChanged{experiment.id, ExperimentState::kStopping, reason, {}, 0});
+void Core::Impl::handle(const ControlTrial& event) {
+  ExperimentRow* experiment = find_experiment(event.experiment);
+  if (experiment == nullptr || event.trial.value - 1 >= experiment->trials.size()) {
+    return reply(event.request, not_found("there is no trial " + to_string(event.experiment, event.trial)), {});
+  }
+  TrialRow& trial = experiment->trials[event.trial.value - 1];
+  reply(event.request, control(*experiment, trial, event.control), event.experiment);
+}
+
+Status Core::Impl::control(ExperimentRow& experiment, TrialRow& trial, TrialControl wanted) {
+  const std::string name = to_string(experiment.id, trial.id);
+  const auto refused = [&](const char* why) { return conflict(name + " is " + to_string(trial.state) + ": " + why); };
+  switch (wanted) {
+    case TrialControl::kPause:
+      if (trial.state == TrialState::kPaused) return {};
+      if (!live(trial.state)) return refused("it has ended");
+      emit(TrialPaused{experiment.id, trial.id, "pause was asked"});
+      yield_leases(experiment);
+      return {};
+    case TrialControl::kResume:
+      if (trial.state == TrialState::kPending || trial.state == TrialState::kRunning) return {};
+      if (trial.state != TrialState::kPaused) return refused("it has ended; retry makes it go on");
+      emit(TrialResumed{experiment.id, trial.id, "resume was asked"});
+      return {};
+    case TrialControl::kStop:
+      if (trial.state == TrialState::kStopped) return {};
+      if (!live(trial.state)) return refused("it has ended");
+      end_trial(experiment, trial, TrialState::kStopped, "stop was asked");
+      return {};
+    case TrialControl::kRetry:
+      if (live(trial.state)) return refused("it has not ended");
+      if (trial.state == TrialState::kCompleted) return refused("all its visits are done");
+      if (experiment.state == ExperimentState::kStopping) return conflict(to_string(experiment.id) + " is stopping");
+      if (trial.visits >= trial.target_visits) return refused("all its visits are done");
+      retry(experiment, trial);
+      return {};
+  }
+  return {};
+}
+
+void Core::Impl::retry(ExperimentRow& experiment, TrialRow& trial) {
+  if (experiment.ended()) {
+    emit(ExperimentStateChanged{experiment.id, ExperimentState::kRunning, "a trial is tried again", {}, 0});
+    live_of(experiment.id) = ExperimentLive{};
+    recover_account(experiment);
+    place_dirty = true;
+  }
+  emit(TrialResumed{experiment.id, trial.id, "retry was asked"});
+  const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
+  if (trial.head.hash && !is_durable(trial, trial.head) && !held) {
+    roll_back(experiment, trial, "its state was not kept when it ended");
+  }
+}
+
+void Core::Impl::yield_leases(const ExperimentRow& experiment) {
   for (std::size_t i = 0; i < index.slots.size(); ++i) {
     if (index.slots[i].experiment != experiment.id) continue;
     const LeaseRow& lease = *open_lease(state.workers[i].id);
+    if (!wants_yield(experiment, lease)) continue;
     send(lease.incarnation, YieldUnit{state.boot, experiment.id, lease.unit, lease.token, true});
   }
+}
+
+void Core::Impl::stop(ExperimentRow& experiment, const std::string& reason) {
+  if (experiment.state != ExperimentState::kRunning && experiment.state != ExperimentState::kPaused) return;
+  emit(ExperimentStateChanged{experiment.id, ExperimentState::kStopping, reason, {}, 0});
+  yield_leases(experiment);
 }
 
 std::uint64_t Core::Impl::unfinished_max(const Spec& spec) const {
@@ -140,7 +233,7 @@ void Core::Impl::finish_if_done(ExperimentRow& experiment) {
         std::to_string(ix.failed) + " trials failed; max_failed_trials is " + std::to_string(*spec.max_failed_trials));
   } else if (experiment.state == ExperimentState::kStopping && ix.leased == 0) {
     end_experiment(experiment, ExperimentState::kStopped, TrialState::kStopped, experiment.reason);
-  } else if (experiment.state == ExperimentState::kRunning && experiment.search_done && ix.live == 0) {
+  } else if (experiment.search_done && ix.live == 0) {
     const bool all_failed = ix.failed > 0 && ix.failed == experiment.trials.size();
     end_experiment(experiment, all_failed ? ExperimentState::kFailed : ExperimentState::kCompleted,
                    TrialState::kCanceled, all_failed ? "every trial failed" : "all trials have ended");

@@ -72,13 +72,17 @@ struct Core::Impl {
   Status on(const Booted& record, WallMs at);
   Status on(const WorkerJoined& record, WallMs at);
   Status on(const WorkerLeft& record, WallMs at);
+  Status on(const WorkerAdmissionChanged& record, WallMs at);
   Status on(const DatasetRegistered& record, WallMs at);
   Status on(const PartitionPlaced& record, WallMs at);
   Status on(const PartitionDropped& record, WallMs at);
   Status on(const ExperimentCreated& record, WallMs at);
   Status on(const ExperimentStateChanged& record, WallMs at);
+  Status on(const ExperimentChanged& record, WallMs at);
   Status on(const TrialCreated& record, WallMs at);
   Status on(const TrialEvaluated& record, WallMs at);
+  Status on(const TrialPaused& record, WallMs at);
+  Status on(const TrialResumed& record, WallMs at);
   Status on(const TrialEnded& record, WallMs at);
   Status on(const TrialRolledBack& record, WallMs at);
   Status on(const UnitLeased& record, WallMs at);
@@ -116,6 +120,8 @@ struct Core::Impl {
                     HopPath path);
   void count_stored(const StateRef& state, std::uint64_t save_ns);
   void set_state(TrialRow& trial, TrialState to);
+  void rank(ExperimentRow& experiment, const TrialRow& trial);  // among the ended ones
+  void go_live(ExperimentId id);                                // into index.live, by priority
 
   // --- core.cpp ---
   template <class Body>
@@ -136,6 +142,9 @@ struct Core::Impl {
   void handle(const Tick&) {}
   void handle(const CreateExperiment& event);
   void handle(const ControlExperiment& event);
+  void handle(const ChangeExperiment& event);
+  void handle(const ControlTrial& event);
+  void handle(const ControlWorker& event);
   void handle(const WorkerHello& event);
   void handle(const Heartbeat& event);
   void handle(const UnitDone& event);
@@ -156,7 +165,10 @@ struct Core::Impl {
   void expire();  // leases, workers, budgets, timers whose time has come
   void send_places(const WorkerRow& row);
   void send_place(const WorkerRow& row, const std::string& dataset);
-  bool wants_yield(const ExperimentRow& experiment) const;
+  bool rests(const ExperimentRow& experiment) const;  // it gets no lease, and those it has yield
+  // Whether a lease shall end at its next batch, with the state reached.
+  bool wants_yield(const ExperimentRow& experiment, const LeaseRow& lease) const;
+  void yield_leases(const ExperimentRow& experiment);
 
   // --- reports.cpp ---
   Status check_report(const ExperimentRow& experiment, const LeaseRow& lease, const UnitReport& report) const;
@@ -180,6 +192,9 @@ struct Core::Impl {
   void end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason);
   void end_experiment(ExperimentRow& experiment, ExperimentState how, TrialState trials, const std::string& reason);
   void stop(ExperimentRow& experiment, const std::string& reason);
+  Status control(ExperimentRow& experiment, Control control);
+  Status control(ExperimentRow& experiment, TrialRow& trial, TrialControl control);
+  void retry(ExperimentRow& experiment, TrialRow& trial);
   void stop_rules(ExperimentRow& experiment, TrialRow& trial);
 
   // --- assign.cpp ---
@@ -197,8 +212,9 @@ struct Core::Impl {
 
   // --- placement.cpp ---
   void place();
-  bool eligible(const WorkerRow& row) const;
-  bool place_dataset(const std::string& name);  // false: a move must wait for a lease
+  bool eligible(const WorkerRow& row) const;        // may hold partitions
+  bool counts_as_slot(const WorkerRow& row) const;  // its time is accounted for
+  bool place_dataset(const std::string& name);      // false: a move must wait for a lease
   bool drop_would_hurt(const std::string& dataset, PartitionIndex partition, const std::vector<WorkerId>& held,
                        const std::vector<WorkerId>& wanted);
 
@@ -211,6 +227,7 @@ struct Core::Impl {
   void count_idle();
   void account_lease(ExperimentRow& experiment, const LeaseRow& lease);
   void recover_account(ExperimentRow& experiment);
+  void set_time_budget(const ExperimentRow& experiment);  // when what is left of it will be spent
   std::uint64_t bound_ns(const ExperimentRow& experiment) const;
   Cause idle_cause(const ExperimentRow& experiment) const;
   Cause slot_cause(const WorkerRow& row, const ExperimentRow& experiment) const;

@@ -35,6 +35,7 @@ void add_trials(const ExperimentRow& row, ExperimentIndex& ix, Index& index) {
       ++ix.waiting_count;
     }
     ix.live += live(trial.state) ? 1 : 0;
+    ix.paused += trial.state == TrialState::kPaused;
     ix.failed += trial.state == TrialState::kFailed || trial.state == TrialState::kInvalid;
     if (!live(trial.state) && !trial.milestones.empty()) ix.ended_best_first.push_back(trial.id);
   }
@@ -78,6 +79,10 @@ void build_index(const State& state, Index& index) {
     add_leases(row, ix, index);
     add_trials(row, ix, index);
   }
+  std::stable_sort(index.live.begin(), index.live.end(), [&](ExperimentId a, ExperimentId b) {
+    return state.experiments[a.value - 1].priority > state.experiments[b.value - 1].priority;
+  });
+  if (planted(Mistake::kPriorityForgottenAtLoad)) std::sort(index.live.begin(), index.live.end());
 }
 
 std::vector<std::string> differences(const Index& a, const Index& b) {
@@ -105,7 +110,7 @@ std::vector<std::string> differences(const Index& a, const Index& b) {
     const std::string of = " of " + to_string(ExperimentId{i + 1});
     expect(x.waiting == y.waiting && x.waiting_count == y.waiting_count && x.saving == y.saving,
            "the waiting trials" + of);
-    expect(x.leased == y.leased && x.live == y.live && x.failed == y.failed, "the counts" + of);
+    expect(x.leased == y.leased && x.live == y.live && x.failed == y.failed && x.paused == y.paused, "the counts" + of);
     expect(x.partition_busy_ns == y.partition_busy_ns && x.trial_busy_ns == y.trial_busy_ns, "the busy times" + of);
     expect(x.ended_best_first == y.ended_best_first, "the ranking" + of);
   }

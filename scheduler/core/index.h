@@ -43,6 +43,7 @@ struct DatasetIndex {
 struct ExperimentIndex {
   std::vector<std::set<WaitingTrial>> waiting;  // by next partition; any holder may take these
   std::uint64_t waiting_count{}, leased{}, live{}, failed{};
+  std::uint64_t paused{};  // trials
   std::uint64_t saving{};  // live trials without a lease whose head is not yet durable: only its holder may take them
   std::vector<std::uint64_t> partition_busy_ns, trial_busy_ns;  // of results that count
   std::vector<TrialId> ended_best_first;  // ended trials with a counted milestone, by its value, then id
@@ -53,7 +54,7 @@ struct Index {
   Totals totals;
   std::vector<SlotIndex> slots;              // [worker - 1]
   std::vector<ExperimentIndex> experiments;  // [id - 1]
-  std::vector<ExperimentId> live;            // not ended, ascending
+  std::vector<ExperimentId> live;            // not ended; by priority, then ascending
   std::map<std::string, DatasetIndex> datasets;
   std::map<std::string, ExperimentId> keys;  // idempotency
   std::map<std::string, WorkerId> workers_by_name;

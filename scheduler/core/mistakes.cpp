@@ -26,7 +26,9 @@ const char* to_string(Mistake mistake) {
                                            "ranks_forgotten_at_load",
                                            "search_fed_short",
                                            "held_taken_for_durable",
-                                           "rollback_target_deleted"};
+                                           "rollback_target_deleted",
+                                           "drain_ignored",
+                                           "priority_forgotten_at_load"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

@@ -29,6 +29,8 @@ enum class Mistake : int {
   kSearchFedShort,           // a search is not told all it was told before the snapshot
   kHeldTakenForDurable,      // a state that only a worker's memory has is taken for one in the store
   kRollbackTargetDeleted,    // the state to go back to is deleted while the head is not yet durable
+  kDrainIgnored,             // a worker that is being drained gets units
+  kPriorityForgottenAtLoad,  // a state read from a snapshot serves its experiments by number
   kLastMistake,
 };
 

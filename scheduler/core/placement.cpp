@@ -8,7 +8,11 @@
 namespace modelhop {
 
 bool Core::Impl::eligible(const WorkerRow& row) const {
-  return row.present || slots[row.id.value - 1].replace_at != kNever;
+  return row.admission == Admission::kActive && (row.present || slots[row.id.value - 1].replace_at != kNever);
+}
+
+bool Core::Impl::counts_as_slot(const WorkerRow& row) const {
+  return eligible(row) || index.slots[row.id.value - 1].experiment.value != 0;
 }
 
 void Core::Impl::place() {

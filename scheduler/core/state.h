@@ -45,6 +45,7 @@ struct WorkerRow {
   std::uint64_t memory_bytes{};
   WallMs joined_at, left_at;
   std::string left_reason;
+  Admission admission{};
   std::vector<Incarnation> former;  // superseded ones, newest last, at most kFormerIncarnationsMax: never let in again
   ExperimentId last_experiment;     // of the trial it ran last; none once that is deleted
   TrialId last_trial;
@@ -140,10 +141,17 @@ struct TrialRow {
   WallMs created_at, started_at, ended_at;
 };
 
+struct Downtime {
+  WallMs from, to;
+};
+
 struct ExperimentRow {
   ExperimentId id;
   std::shared_ptr<const Spec> spec;
   std::string spec_sent, dataset, idempotency_key;
+  std::string name, notes;  // the spec's, until they are changed
+  std::vector<std::string> labels;
+  std::uint32_t priority{};
   ContentHash dataset_identity;
   ContentHash profile;  // numeric profile of its first lease: every later one must match
   std::uint32_t partitions{};
@@ -158,6 +166,8 @@ struct ExperimentRow {
   WallMs created_at, started_at, ended_at;
   std::map<std::string, std::uint64_t> slot_ms;  // final accounting, once ended
   std::uint64_t bound_ms{};
+  std::vector<Downtime> rests;  // paused, or ended before a trial was retried: they count against no time budget
+  WallMs resting_since;         // 0: it does not rest
   bool ended() const { return state >= ExperimentState::kCompleted; }
 };
 
@@ -167,17 +177,13 @@ struct Boot {  // a start of the scheduler on this journal
   bool accept_lost_tail{};
 };
 
-struct Downtime {  // nobody served the journal: from its last record to the next boot
-  WallMs from, to;
-};
-
 struct State {
   std::uint64_t seq{};  // of the last record
   WallMs at;            // its time
   std::uint64_t boot{};
   std::uint64_t cluster{};         // the boot that began this journal: no other journal of the store has it
   std::vector<Boot> boots;         // by boot
-  std::vector<Downtime> down;      // by time
+  std::vector<Downtime> down;      // nobody served the journal: from its last record to the next boot; by time
   Token token;                     // the newest granted
   std::vector<WorkerRow> workers;  // [id - 1]
   std::map<std::string, DatasetRow> datasets;

@@ -41,6 +41,7 @@ void fields(A& a, Like<WorkerRow> auto& v) {
   a("joined_at", v.joined_at);
   a("left_at", v.left_at);
   a("left_reason", v.left_reason);
+  a("admission", v.admission);
   a("former", v.former, kFormerIncarnationsMax);
   a("last_experiment", v.last_experiment);
   a("last_trial", v.last_trial);
@@ -137,6 +138,10 @@ void fields(A& a, Like<ExperimentRow> auto& v) {
   a("spec_sent", v.spec_sent);
   a("dataset", v.dataset);
   a("idempotency_key", v.idempotency_key);
+  a("name", v.name);
+  a("notes", v.notes);
+  a("labels", v.labels);
+  a("priority", v.priority);
   a("dataset_identity", v.dataset_identity);
   a("profile", v.profile);
   a("partitions", v.partitions);
@@ -151,6 +156,8 @@ void fields(A& a, Like<ExperimentRow> auto& v) {
   a("ended_at", v.ended_at);
   a("slot_ms", v.slot_ms);
   a("bound_ms", v.bound_ms);
+  a("rests", v.rests, kRowsMax);
+  a("resting_since", v.resting_since);
 }
 template <class A>
 void fields(A& a, Like<Boot> auto& v) {

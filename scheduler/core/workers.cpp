@@ -19,8 +19,38 @@ void Core::Impl::heard(WorkerId id) {
   slot.heard = true;
 }
 
-bool Core::Impl::wants_yield(const ExperimentRow& experiment) const {
-  return draining || experiment.state == ExperimentState::kStopping;
+bool Core::Impl::rests(const ExperimentRow& experiment) const {
+  return draining || experiment.state == ExperimentState::kPaused || experiment.state == ExperimentState::kStopping;
+}
+
+bool Core::Impl::wants_yield(const ExperimentRow& experiment, const LeaseRow& lease) const {
+  return rests(experiment) || experiment.trials[lease.trial.value - 1].state == TrialState::kPaused ||
+         state.workers[lease.worker.value - 1].admission != Admission::kActive;
+}
+
+void Core::Impl::handle(const ControlWorker& event) {
+  if (event.worker.value - 1 >= state.workers.size() || worker(event.worker).admission == Admission::kRemoved) {
+    return reply(event.request, not_found("there is no such worker"), {});
+  }
+  WorkerRow& row = worker(event.worker);
+  const Admission wanted = event.control == WorkerControl::kDrain    ? Admission::kDrained
+                           : event.control == WorkerControl::kResume ? Admission::kActive
+                                                                     : Admission::kRemoved;
+  if (wanted == row.admission) return reply(event.request, {}, {});
+  if (wanted == Admission::kRemoved && row.present) {
+    send(row.incarnation, Shutdown{"it was removed"});
+    lose(row, Fault::kNone, "it was removed");
+  }
+  emit(WorkerAdmissionChanged{row.id, wanted});
+  if (wanted == Admission::kDrained) {
+    if (const LeaseRow* lease = open_lease(row.id)) {
+      send(row.incarnation,
+           YieldUnit{state.boot, index.slots[row.id.value - 1].experiment, lease->unit, lease->token, true});
+    }
+  }
+  slots[row.id.value - 1].replace_at = kNever;
+  place_dirty = true;
+  reply(event.request, {}, {});
 }
 
 std::optional<std::string> Core::Impl::lost_tail(const WorkerHello& hello) const {
@@ -60,6 +90,10 @@ void Core::Impl::handle(const WorkerHello& hello) {
   if (row != nullptr && std::find(row->former.begin(), row->former.end(), hello.incarnation) != row->former.end()) {
     ignore(Ignored::kUnknownIncarnation);
     return refuse("another process has joined as " + hello.name + " since; give each worker a name of its own");
+  }
+  if (row != nullptr && row->admission == Admission::kRemoved && row->incarnation == hello.incarnation) {
+    ignore(Ignored::kUnknownIncarnation);
+    return refuse("this worker was removed; start it again to have it back");
   }
   const WorkerRow* same_process = present(hello.incarnation);
   if (same_process != nullptr && same_process != row) return refuse("this process has joined as " + same_process->name);
@@ -109,7 +143,7 @@ void Core::Impl::named(WorkerRow& row, const Progress& progress) {
   SlotLive& slot = slots[row.id.value - 1];
   slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
   slot.progress = progress.at;
-  if (wants_yield(*find_experiment(experiment))) {
+  if (wants_yield(*find_experiment(experiment), *lease)) {
     send(row.incarnation, YieldUnit{state.boot, experiment, lease->unit, lease->token, true});
   }
 }

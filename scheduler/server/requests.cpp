@@ -8,6 +8,7 @@
 #include "scheduler/api/find.h"
 #include "scheduler/api/json_text.h"
 #include "scheduler/api/views.h"
+#include "scheduler/server/control_requests.h"
 #include "scheduler/server/spec_requests.h"
 #include "scheduler/server/store_view.h"
 
@@ -54,20 +55,6 @@ void create_experiment(const Backends& backends, ApiRequest request, Done done) 
       loop.step_on_loop(
           CreateExperiment{id, request.idempotency_key, request.body, checked.parsed.spec, checked.dataset});
     });
-  });
-}
-
-void control(const Backends& backends, const std::string& name, Control control, Done done) {
-  on_loop(backends, done, [name, control, done](Loop& loop) {
-    const ExperimentRow* row = find_experiment(loop.core_on_loop().state(), name);
-    if (row == nullptr) return done(problem(404, "not found", "no experiment \"" + name + "\" here"));
-    const ExperimentId experiment = row->id;
-    const RequestId id = loop.expect_reply_on_loop([&loop, experiment, done](const Reply& reply) {
-      if (!reply.status.ok()) return done(problem_of(reply.status));
-      const ExperimentRow& now = loop.core_on_loop().state().experiments[experiment.value - 1];
-      done({200, "application/json", dump({{"id", to_string(experiment)}, {"state", to_string(now.state)}})});
-    });
-    loop.step_on_loop(ControlExperiment{id, experiment, control});
   });
 }
 
@@ -197,14 +184,17 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
                        done(preview ? preview_spec(backends.store, body) : validate_spec(backends.store, body));
                      });
     }
-    if (first == "experiments" && split_verb(second, name, verb)) {
-      if (verb == "stop") return control(backends, name, Control::kStop, std::move(done));
-      if (verb == "cancel") return control(backends, name, Control::kCancel, std::move(done));
+    const bool has_verbs = first == "experiments" || first == "trials" || first == "workers";
+    if (has_verbs && split_verb(second, name, verb)) {
+      return control_request(backends, first, name, verb, std::move(done));
     }
+  }
+  if (request.method == "PATCH" && first == "experiments" && !second.empty() && second.find('/') == std::string::npos) {
+    return change_experiment(backends, second, request.body, std::move(done));
   }
   if (request.method == "DELETE" && first == "experiments" && !second.empty() &&
       second.find('/') == std::string::npos) {
-    return control(backends, second, Control::kDelete, std::move(done));
+    return control_request(backends, first, second, "delete", std::move(done));
   }
   read(backends, std::move(request), std::move(done));
 }

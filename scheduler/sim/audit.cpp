@@ -28,6 +28,9 @@ void Auditor::on_record(Instant now, const Record& record) {
                    if (r.partition.value != (trial.offset + r.visit) % plan_.partitions)
                      say("a lease on the wrong partition");
                    if (r.token <= newest_leased_) say("the token " + to_string(r.token) + " is not new");
+                   if (drained_.contains(r.worker)) say("a lease for a worker that is drained");
+                   if (resting_.contains(r.experiment)) say("a lease for an experiment that is paused or stopping");
+                   if (paused_.contains({r.experiment, r.trial})) say("a lease for a trial that is paused");
                    newest_leased_ = r.token;
                    for (const auto& [token, lease] : open_) {
                      if (lease.experiment == r.experiment && lease.trial == r.trial) say("a second lease on a trial");
@@ -39,6 +42,20 @@ void Auditor::on_record(Instant now, const Record& record) {
                    if (lease != open_.end())
                      ++experiments_[r.experiment.value - 1][lease->second.trial.value - 1].visits;
                    close(r.token, r.experiment, r.unit, "finished");
+                 },
+                 [&](const WorkerAdmissionChanged& r) {
+                   if (r.admission == Admission::kActive) drained_.erase(r.worker);
+                   if (r.admission != Admission::kActive) drained_.insert(r.worker);
+                 },
+                 [&](const ExperimentStateChanged& r) {
+                   if (r.state == ExperimentState::kRunning) resting_.erase(r.experiment);
+                   if (r.state != ExperimentState::kRunning) resting_.insert(r.experiment);
+                 },
+                 [&](const TrialPaused& r) {
+                   paused_.insert({r.experiment, r.trial});
+                 },
+                 [&](const TrialResumed& r) {
+                   paused_.erase({r.experiment, r.trial});
                  },
                  [&](const TrialRolledBack& r) {
                    Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
@@ -92,9 +109,19 @@ void Auditor::on_restart(Instant now, const State& state) {
   open_.clear();
   experiments_.clear();
   newest_leased_ = state.token;
+  drained_.clear();
+  resting_.clear();
+  paused_.clear();
+  for (const WorkerRow& worker : state.workers) {
+    if (worker.admission != Admission::kActive) drained_.insert(worker.id);
+  }
   for (const ExperimentRow& experiment : state.experiments) {
     experiments_.emplace_back();
-    for (const TrialRow& trial : experiment.trials) experiments_.back().push_back({trial.offset, trial.visits});
+    if (experiment.state != ExperimentState::kRunning) resting_.insert(experiment.id);
+    for (const TrialRow& trial : experiment.trials) {
+      experiments_.back().push_back({trial.offset, trial.visits});
+      if (trial.state == TrialState::kPaused) paused_.insert({experiment.id, trial.id});
+    }
     for (const LeaseRow& lease : experiment.leases) {
       if (lease.outcome != LeaseOutcome::kOpen) continue;
       open_[lease.token] = {experiment.id, lease.unit, lease.trial, now};

@@ -44,6 +44,9 @@ class Auditor {
   std::map<Token, Lease> open_;
   std::set<Token> dismissed_;  // tokens whose workers were told to forget
   Token newest_sent_, newest_leased_;
+  std::set<WorkerId> drained_;
+  std::set<ExperimentId> resting_;  // paused or stopping
+  std::set<std::pair<ExperimentId, TrialId>> paused_;
   std::uint64_t experiments_promised_{};
   bool damaged_{};  // a state in the store was, so that a unit may find none
   std::vector<std::vector<Trial>> experiments_;

@@ -7,11 +7,29 @@
 namespace modelhop::sim {
 
 const char* to_string(FaultKind kind) {
-  static constexpr const char* kNames[kFaultKinds] = {
-      "message_lost",    "message_delayed", "message_doubled", "message_reordered", "worker_killed",
-      "worker_returned", "worker_hung",     "worker_deaf",     "worker_drained",    "worker_gone",
-      "scheduler_crash", "scheduler_drain", "slow_disk",       "slow_store",        "state_damaged",
-      "user_fault",      "poison_trial",    "poison_unit",     "experiment_stop",   "experiment_cancel"};
+  static constexpr const char* kNames[kFaultKinds] = {"message_lost",
+                                                      "message_delayed",
+                                                      "message_doubled",
+                                                      "message_reordered",
+                                                      "worker_killed",
+                                                      "worker_returned",
+                                                      "worker_hung",
+                                                      "worker_deaf",
+                                                      "worker_drained",
+                                                      "worker_gone",
+                                                      "scheduler_crash",
+                                                      "scheduler_drain",
+                                                      "slow_disk",
+                                                      "slow_store",
+                                                      "state_damaged",
+                                                      "user_fault",
+                                                      "poison_trial",
+                                                      "poison_unit",
+                                                      "pause",
+                                                      "trial_pause",
+                                                      "worker_drain_asked",
+                                                      "experiment_stop",
+                                                      "experiment_cancel"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -82,6 +100,9 @@ constexpr Menu kMenu[] = {
     {FaultKind::kSlowDisk, 25, 2, 500, 4'000},
     {FaultKind::kSlowStore, 25, 2, 500, 8'000},
     {FaultKind::kStateDamaged, 20, 2, 0, 0},
+    {FaultKind::kPause, 20, 2, 200, 6'000},
+    {FaultKind::kTrialPause, 20, 3, 200, 6'000},
+    {FaultKind::kWorkerDrainAsked, 20, 2, 200, 8'000},
     {FaultKind::kStop, 16, 1, 0, 0},
     {FaultKind::kCancel, 16, 1, 0, 0},
 };
@@ -93,8 +114,9 @@ void draw_faults(Draw& draw, Plan& plan) {
       PlannedFault fault;
       fault.at_ns = static_cast<std::int64_t>(draw.between(0, static_cast<std::uint64_t>(plan.horizon_ns)));
       fault.kind = menu.kind;
-      const bool of_worker = menu.kind < FaultKind::kSchedulerCrashed;
+      const bool of_worker = menu.kind < FaultKind::kSchedulerCrashed || menu.kind == FaultKind::kWorkerDrainAsked;
       fault.target = draw.small(0, of_worker ? plan.workers - 1 : plan.experiments.size() - 1);
+      if (menu.kind == FaultKind::kTrialPause) fault.target = draw.small(1, 8);
       fault.lasts_ns = draw.ms(menu.lasts_ms_min, menu.lasts_ms_max);
       if (menu.kind == FaultKind::kWorkerGoneForGood && fault.target < plan.profiles)
         continue;  // somebody has to be left

@@ -28,10 +28,13 @@ enum class FaultKind : std::uint8_t {
   kUserFault,
   kPoisonTrial,
   kPoisonUnit,
+  kPause,
+  kTrialPause,
+  kWorkerDrainAsked,
   kStop,
   kCancel,
 };
-inline constexpr std::size_t kFaultKinds = 20;
+inline constexpr std::size_t kFaultKinds = 23;
 const char* to_string(FaultKind kind);
 
 struct PlannedFault {

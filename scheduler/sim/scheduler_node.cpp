@@ -223,8 +223,43 @@ void Simulation::client(std::uint64_t) {
     } else if (stop_wanted_[i]) {
       control = Control::kStop;
     }
+    if (!control && !row.ended() && row.state != ExperimentState::kStopping) {
+      const bool paused = row.state == ExperimentState::kPaused, wanted = now_ < pause_until_[i];
+      if (paused != wanted) control = wanted ? Control::kPause : Control::kResume;
+    }
     if (control) step_scheduler(ControlExperiment{{100}, id, *control});
+    if (core_ != nullptr && faulty() && draw(0, 9) == 0 && !core_->state().experiments[i].ended()) {
+      step_scheduler(ChangeExperiment{{103}, id, {}, {}, {}, static_cast<std::uint32_t>(draw(0, 100))});
+    }
   }
+  while (core_ != nullptr && control_something()) {
+  }
+}
+
+// Trials are paused and workers drained for a time, whatever they do meanwhile.
+bool Simulation::control_something() {
+  const State& state = core_->state();
+  const auto wanted = [&](const std::vector<Wanted>& list, std::uint64_t number) {
+    return std::any_of(list.begin(), list.end(), [&](const Wanted& w) { return w.number == number && now_ < w.until; });
+  };
+  for (const ExperimentRow& experiment : state.experiments) {
+    if (experiment.ended()) continue;
+    for (const TrialRow& trial : experiment.trials) {
+      if (!live(trial.state)) continue;
+      const bool paused = trial.state == TrialState::kPaused;
+      if (paused == wanted(trials_paused_, trial.id.value)) continue;
+      step_scheduler(
+          ControlTrial{{101}, experiment.id, trial.id, paused ? TrialControl::kResume : TrialControl::kPause});
+      return true;
+    }
+  }
+  for (const WorkerRow& worker : state.workers) {
+    const bool drained = worker.admission == Admission::kDrained;
+    if (drained == wanted(workers_drained_, static_cast<std::uint64_t>(worker.name[1] - '1'))) continue;
+    step_scheduler(ControlWorker{{102}, worker.id, drained ? WorkerControl::kResume : WorkerControl::kDrain});
+    return true;
+  }
+  return false;
 }
 
 }  // namespace modelhop::sim

@@ -202,6 +202,15 @@ void Simulation::inject(const PlannedFault& fault) {
     case FaultKind::kStateDamaged:
       if (!damage_a_state()) return;
       break;
+    case FaultKind::kPause:
+      pause_until_[fault.target] = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kTrialPause:
+      trials_paused_.push_back({fault.target, now_ + fault.lasts_ns});
+      break;
+    case FaultKind::kWorkerDrainAsked:
+      workers_drained_.push_back({fault.target, now_ + fault.lasts_ns});
+      break;
     case FaultKind::kStop:
       stop_wanted_[fault.target] = true;
       break;

@@ -107,6 +107,7 @@ class Simulation {
   void commit_if_idle();
   void committed(std::uint64_t seq);
   void client(std::uint64_t what);
+  bool control_something();  // false: all is as the client wants it
   std::unique_ptr<Core> replay(std::size_t snapshot_at, std::vector<std::uint8_t>& snapshot);
   std::unique_ptr<Core> restore(std::size_t snapshot_at, const std::vector<std::uint8_t>& snapshot);
   void check_replay();
@@ -148,6 +149,12 @@ class Simulation {
   Instant slow_disk_until_, slow_store_until_;
   bool draining_{};
   bool stop_wanted_[2]{}, cancel_wanted_[2]{};
+  Instant pause_until_[2]{};  // the client wants it paused until then
+  struct Wanted {             // paused or drained, by number, until then
+    std::uint32_t number{};
+    Instant until;
+  };
+  std::vector<Wanted> trials_paused_, workers_drained_;
   bool created_[2]{};
 
   std::vector<Worker> workers_;

@@ -118,6 +118,7 @@ class Recorded {
       const UnitLeased leased = lease(trial, visit);
       add(leased);
       UnitFinished finished;
+      finished.durable = true;
       finished.experiment = {1};
       finished.unit = leased.unit;
       finished.token = leased.token;

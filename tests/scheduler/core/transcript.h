@@ -74,10 +74,28 @@ class Transcript {
       step(WorkerBye{life(who, words), "asked to stop"});
     } else if (verb == "gone") {
       step(WorkerGone{life(who, words), "killed by signal 9", plain.size() > 1 && plain[1] == "for_good"});
-    } else if (verb == "stop" || verb == "cancel" || verb == "delete") {
+    } else if (verb == "trial_pause" || verb == "trial_resume" || verb == "trial_stop" || verb == "trial_retry") {
+      ControlTrial event{{++request_}, {}, {}, TrialControl::kPause};
+      parse(who, event.experiment, event.trial);
+      if (verb == "trial_resume") event.control = TrialControl::kResume;
+      if (verb == "trial_stop") event.control = TrialControl::kStop;
+      if (verb == "trial_retry") event.control = TrialControl::kRetry;
+      step(event);
+    } else if (verb == "worker_drain" || verb == "worker_resume" || verb == "worker_remove") {
+      ControlWorker event{{++request_}, {static_cast<std::uint32_t>(std::stoul(who.substr(1)))}, WorkerControl::kDrain};
+      if (verb == "worker_resume") event.control = WorkerControl::kResume;
+      if (verb == "worker_remove") event.control = WorkerControl::kRemove;
+      step(event);
+    } else if (verb == "priority") {
+      ChangeExperiment event{{++request_}, {}, {}, {}, {}, static_cast<std::uint32_t>(std::stoul(plain.at(1)))};
+      parse(who, event.experiment);
+      step(event);
+    } else if (verb == "pause" || verb == "resume" || verb == "stop" || verb == "cancel" || verb == "delete") {
       ControlExperiment event{{++request_},
                               {},
-                              verb == "stop"     ? Control::kStop
+                              verb == "pause"    ? Control::kPause
+                              : verb == "resume" ? Control::kResume
+                              : verb == "stop"   ? Control::kStop
                               : verb == "cancel" ? Control::kCancel
                                                  : Control::kDelete};
       if (!parse(who, event.experiment)) said_ << "bad id " << who << "\n";
@@ -351,6 +369,12 @@ class Transcript {
   void print(const TrialEvaluated& r) {
     said_ << " " << to_string(r.experiment, r.trial) << " visits=" << r.visits << " value=" << r.value
           << " state=" << name_of(r.state);
+  }
+  void print(const TrialPaused& r) { said_ << " " << to_string(r.experiment, r.trial) << ": " << r.reason; }
+  void print(const TrialResumed& r) { said_ << " " << to_string(r.experiment, r.trial) << ": " << r.reason; }
+  void print(const WorkerAdmissionChanged& r) { said_ << " w" << r.worker.value << " " << to_string(r.admission); }
+  void print(const ExperimentChanged& r) {
+    said_ << " " << to_string(r.experiment) << " name=" << r.name << " priority=" << r.priority;
   }
   void print(const TrialEnded& r) {
     said_ << " " << to_string(r.experiment, r.trial) << " " << to_string(r.how) << ": " << r.reason;
