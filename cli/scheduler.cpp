@@ -20,6 +20,7 @@ struct SchedulerOptions {
   std::string listen{"tcp://127.0.0.1:7077"};
   std::string http{"127.0.0.1:8080"};
   std::string keys, disk_reserve;
+  double stall_s{600};
   bool insecure{}, insecure_loopback{};
   std::uint64_t snapshot_every{ServerConfig{}.snapshot_every};
   std::uint64_t history_max{};
@@ -56,6 +57,7 @@ Result<int> serve(const Cli& cli, const SchedulerOptions& options) {
   }
   server_config.snapshot_every = options.snapshot_every;
   if (options.history_max_given.given()) server_config.history_max = options.history_max;
+  server_config.core.stall_ms = static_cast<std::uint32_t>(options.stall_s * 1000);
   server_config.core.accept_lost_tail = options.accept_lost_tail;
   server_config.verbosity = cli.verbose ? 1 : 0;
   ASSIGN_OR_RETURN(const auto server, Server::start(server_config));
@@ -125,6 +127,9 @@ void add_scheduler(CLI::App& app, Cli& cli) {
                                   "Beyond loopback: modelhop keys generate, a key for each worker, then --listen.");
   option(command, "--listen", options->listen, "Where workers join (default tcp://127.0.0.1:7077)");
   option(command, "--http", options->http, "Where the HTTP API listens (default 127.0.0.1:8080; port 0: any free one)");
+  option(command, "--stall-timeout", options->stall_s,
+         "Seconds without a batch after which a unit's trainer counts as hung and its worker is ended (default 600)")
+      .between(10, 1e6);
   option(command, "--disk-reserve", options->disk_reserve, kDiskReserveHelp);
   flag(command, "--insecure", options->insecure, "Allow an HTTP address beyond loopback, for anybody");
   option(command, "--keys", options->keys, "DIR of the keys that workers need (default STATE_DIR/keys)");

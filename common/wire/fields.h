@@ -119,6 +119,7 @@ void fields(A& a, Like<Progress> auto& v) {
   a("unit", v.unit);
   a("token", v.token);
   a("at", v.at);
+  a("beats", v.beats);
 }
 template <class A>
 void fields(A& a, Like<WorkerHello> auto& v) {

@@ -20,6 +20,7 @@ struct Progress {  // of one running unit; renews its lease
   UnitId unit;
   Token token;
   Cursor at;
+  std::uint64_t beats{};  // grows with every batch and every stage of the unit; a trainer that hangs has none
 };
 
 struct WorkerHello {

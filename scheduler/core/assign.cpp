@@ -87,6 +87,8 @@ void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& tria
   slot.since = now;
   slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
   slot.progress = trial.head.at;
+  slot.beats = 0;
+  slot.hangs_at = now + config.stall_ms * kMillisecond;
   ExperimentLive& volatile_side = live_of(experiment.id);
   if (!volatile_side.accounting) {
     volatile_side.accounting = true;

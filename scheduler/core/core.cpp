@@ -67,6 +67,7 @@ Status Core::Impl::begin_serving(std::uint64_t boot, Instant at, WallMs wall_at,
     slots[i].since = now;
     if (state.workers[i].present) slots[i].lost_at = now + grace_ns;
     slots[i].lease_expires = now + config.lease_ttl_ms * kMillisecond;
+    slots[i].hangs_at = now + config.stall_ms * kMillisecond;
   }
   for (const ExperimentId id : index.live) recover_account(*find_experiment(id));
   serving = true;
@@ -146,7 +147,8 @@ Instant Core::Impl::next_wake() const {
   Instant wake = settle_until;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     wake = std::min({wake, slots[i].lost_at, slots[i].replace_at});
-    if (index.slots[i].experiment && !planted(Mistake::kExpiryForgotten)) wake = std::min(wake, slots[i].lease_expires);
+    if (index.slots[i].experiment && !planted(Mistake::kExpiryForgotten))
+      wake = std::min({wake, slots[i].lease_expires, slots[i].hangs_at});
   }
   for (const ExperimentId id : index.live) {
     wake = std::min(wake, experiments[id.value - 1].stop_at);

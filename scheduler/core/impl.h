@@ -27,6 +27,8 @@ struct SlotLive {               // volatile side of a worker, [id - 1]
   bool heard{};                 // in this boot; before that it may be gone, so it gets no lease
   Instant lease_expires;        // while leased
   Cursor progress;              // while leased
+  std::uint64_t beats{};        // while leased
+  Instant hangs_at = kNever;    // while leased: without another beat until then it hangs
 };
 
 struct ExperimentLive {      // volatile side of a live experiment

@@ -28,7 +28,8 @@ const char* to_string(Mistake mistake) {
                                            "held_taken_for_durable",
                                            "rollback_target_deleted",
                                            "drain_ignored",
-                                           "priority_forgotten_at_load"};
+                                           "priority_forgotten_at_load",
+                                           "stall_ignored"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

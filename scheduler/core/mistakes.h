@@ -31,6 +31,7 @@ enum class Mistake : int {
   kRollbackTargetDeleted,    // the state to go back to is deleted while the head is not yet durable
   kDrainIgnored,             // a worker that is being drained gets units
   kPriorityForgottenAtLoad,  // a state read from a snapshot serves its experiments by number
+  kStallIgnored,             // a trainer that hangs keeps its unit, since its process answers
   kLastMistake,
 };
 

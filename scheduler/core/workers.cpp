@@ -142,6 +142,10 @@ void Core::Impl::named(WorkerRow& row, const Progress& progress) {
   }
   SlotLive& slot = slots[row.id.value - 1];
   slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
+  if (progress.beats != slot.beats || planted(Mistake::kStallIgnored)) {
+    slot.hangs_at = now + config.stall_ms * kMillisecond;
+  }
+  slot.beats = progress.beats;
   slot.progress = progress.at;
   if (wants_yield(*find_experiment(experiment), *lease)) {
     send(row.incarnation, YieldUnit{state.boot, experiment, lease->unit, lease->token, true});
@@ -212,6 +216,14 @@ void Core::Impl::expire() {
       place_dirty = !planted(Mistake::kLostNeverReplaced);
     }
     const LeaseRow* lease = open_lease(state.workers[i].id);
+    if (lease != nullptr && slot.hangs_at <= now) {
+      WorkerRow& row = state.workers[i];
+      const std::string reason =
+          "its trainer hangs: no batch was done for " + std::to_string(config.stall_ms / 1000) + " s";
+      send(row.incarnation, Refused{reason});  // it ends, and is started again by whoever keeps it
+      lose(row, Fault::kWorkerLost, reason);
+      continue;
+    }
     if (lease != nullptr && slot.lease_expires <= now && !planted(Mistake::kExpiryForgotten)) {
       ++counts.lease_expirations;
       release(*find_experiment(index.slots[i].experiment), *lease, Fault::kWorkerLost, "its lease expired");

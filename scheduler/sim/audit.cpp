@@ -18,7 +18,7 @@ void Auditor::on_record(Instant now, const Record& record) {
   std::visit(Match{
                  [&](const ExperimentCreated&) { experiments_.emplace_back(); },
                  [&](const TrialCreated& r) {
-                   experiments_[r.experiment.value - 1].push_back({r.offset, 0});
+                   experiments_[r.experiment.value - 1].push_back({r.offset, 0, {}});
                  },
                  [&](const UnitLeased& r) {
                    const Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
@@ -42,6 +42,7 @@ void Auditor::on_record(Instant now, const Record& record) {
                    if (lease != open_.end())
                      ++experiments_[r.experiment.value - 1][lease->second.trial.value - 1].visits;
                    close(r.token, r.experiment, r.unit, "finished");
+                   if (r.durable) durable(r.state);
                  },
                  [&](const WorkerAdmissionChanged& r) {
                    if (r.admission == Admission::kActive) drained_.erase(r.worker);
@@ -61,10 +62,16 @@ void Auditor::on_record(Instant now, const Record& record) {
                    Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
                    const std::uint64_t visits = std::uint64_t{r.to.at.epoch} * plan_.partitions + r.to.at.visit;
                    if (visits > trial.visits) say("a rollback forward of " + to_string(r.experiment, r.trial));
+                   // No more is lost than what no store had.
+                   if (r.to.at < trial.durable && !damaged_) {
+                     say(to_string(r.experiment, r.trial) + " went back beyond a state that was durable");
+                   }
+                   trial.durable = r.to.at;
                    trial.visits = visits;
                  },
                  [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
                  [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
+                 [&](const StateDurable& r) { durable(r.state); },
                  [&](const UnitReleased& r) {
                    if (r.fault == Fault::kHashMismatch && !damaged_)
                      say("a unit found no parent state: " + to_string(r.experiment, r.unit));
@@ -73,6 +80,11 @@ void Auditor::on_record(Instant now, const Record& record) {
                  [](const auto&) {},
              },
              record.body);
+}
+
+void Auditor::durable(const StateRef& state) {
+  Trial& trial = experiments_[state.experiment.value - 1][state.trial.value - 1];
+  trial.durable = std::max(trial.durable, state.at);
 }
 
 void Auditor::close(Token token, ExperimentId experiment, UnitId unit, const char* what) {
@@ -119,7 +131,8 @@ void Auditor::on_restart(Instant now, const State& state) {
     experiments_.emplace_back();
     if (experiment.state != ExperimentState::kRunning) resting_.insert(experiment.id);
     for (const TrialRow& trial : experiment.trials) {
-      experiments_.back().push_back({trial.offset, trial.visits});
+      experiments_.back().push_back({trial.offset, trial.visits, {}});
+      for (const SavedState& saved : trial.stored) durable(saved.ref);
       if (trial.state == TrialState::kPaused) paused_.insert({experiment.id, trial.id});
     }
     for (const LeaseRow& lease : experiment.leases) {

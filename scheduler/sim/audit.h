@@ -35,8 +35,10 @@ class Auditor {
   struct Trial {
     std::uint32_t offset{};
     std::uint64_t visits{};
+    Cursor durable;  // of the newest state that was said to be in the store
   };
   void say(const std::string& what) { violations.push_back(what); }
+  void durable(const StateRef& state);
   void close(Token token, ExperimentId experiment, UnitId unit, const char* what);
   void check_trial(const ExperimentRow& experiment, const PlannedExperiment& planned, const TrialRow& trial);
 

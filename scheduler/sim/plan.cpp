@@ -7,29 +7,12 @@
 namespace modelhop::sim {
 
 const char* to_string(FaultKind kind) {
-  static constexpr const char* kNames[kFaultKinds] = {"message_lost",
-                                                      "message_delayed",
-                                                      "message_doubled",
-                                                      "message_reordered",
-                                                      "worker_killed",
-                                                      "worker_returned",
-                                                      "worker_hung",
-                                                      "worker_deaf",
-                                                      "worker_drained",
-                                                      "worker_gone",
-                                                      "scheduler_crash",
-                                                      "scheduler_drain",
-                                                      "slow_disk",
-                                                      "slow_store",
-                                                      "state_damaged",
-                                                      "user_fault",
-                                                      "poison_trial",
-                                                      "poison_unit",
-                                                      "pause",
-                                                      "trial_pause",
-                                                      "worker_drain_asked",
-                                                      "experiment_stop",
-                                                      "experiment_cancel"};
+  static constexpr const char* kNames[kFaultKinds] = {
+      "message_lost",    "message_delayed",    "message_doubled", "message_reordered", "worker_killed",
+      "worker_returned", "worker_hung",        "worker_deaf",     "trainer_hung",      "worker_drained",
+      "worker_gone",     "scheduler_crash",    "scheduler_drain", "slow_disk",         "slow_store",
+      "state_damaged",   "user_fault",         "poison_trial",    "poison_unit",       "pause",
+      "trial_pause",     "worker_drain_asked", "experiment_stop", "experiment_cancel"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -93,13 +76,14 @@ constexpr Menu kMenu[] = {
     {FaultKind::kWorkerKilled, 45, 4, 50, 12'000},
     {FaultKind::kWorkerHung, 30, 2, 500, 15'000},
     {FaultKind::kWorkerDeaf, 30, 2, 1'000, 10'000},
+    {FaultKind::kTrainerHung, 60, 3, 0, 0},
     {FaultKind::kWorkerDrained, 25, 2, 50, 5'000},
     {FaultKind::kWorkerGoneForGood, 25, 2, 0, 0},
     {FaultKind::kSchedulerCrashed, 45, 3, 50, 4'000},
     {FaultKind::kSchedulerDrained, 20, 1, 50, 2'000},
     {FaultKind::kSlowDisk, 25, 2, 500, 4'000},
     {FaultKind::kSlowStore, 25, 2, 500, 8'000},
-    {FaultKind::kStateDamaged, 20, 2, 0, 0},
+    {FaultKind::kStateDamaged, 35, 2, 0, 0},
     {FaultKind::kPause, 20, 2, 200, 6'000},
     {FaultKind::kTrialPause, 20, 3, 200, 6'000},
     {FaultKind::kWorkerDrainAsked, 20, 2, 200, 8'000},
@@ -150,6 +134,7 @@ Plan make_plan(std::uint64_t seed) {
   plan.config.heartbeat_ms = 1'000;
   plan.config.lease_ttl_ms = 4'000;
   plan.config.worker_lost_ms = 6'000;
+  plan.config.stall_ms = 20'000;
   plan.config.replace_after_ms = 8'000;
   plan.config.settle_ms = 2'000;
   plan.config.workers_expected = draw.small(1, plan.workers);

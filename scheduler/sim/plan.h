@@ -18,6 +18,7 @@ enum class FaultKind : std::uint8_t {
   kWorkerReturned,
   kWorkerHung,
   kWorkerDeaf,
+  kTrainerHung,
   kWorkerDrained,
   kWorkerGoneForGood,
   kSchedulerCrashed,
@@ -34,7 +35,7 @@ enum class FaultKind : std::uint8_t {
   kStop,
   kCancel,
 };
-inline constexpr std::size_t kFaultKinds = 23;
+inline constexpr std::size_t kFaultKinds = 24;
 const char* to_string(FaultKind kind);
 
 struct PlannedFault {

@@ -63,7 +63,7 @@ bool Simulation::over() const {
     if (plan_.experiments[experiment.id.value - 1].delete_at_end && !deleted) return false;
   }
   for (const Worker& worker : workers_) {
-    if (worker.core && worker.core->running()) return false;
+    if (worker.core && worker.core->running() && !worker.trainer.hangs) return false;
   }
   return true;
 }
@@ -175,6 +175,11 @@ void Simulation::inject(const PlannedFault& fault) {
     case FaultKind::kWorkerDeaf:
       if (!alive) return;
       worker.deaf_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kTrainerHung:
+      if (!alive || !worker.trainer.busy) return;
+      ++worker.trainer.generation;  // the end that was planned never comes
+      worker.trainer.hangs = true;
       break;
     case FaultKind::kWorkerDrained:
       if (!alive || now_ < worker.hung_until) return;

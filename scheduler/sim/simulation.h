@@ -62,7 +62,7 @@ class Simulation {
     Instant started;
     std::uint32_t from{}, until{}, all{};  // batches of the visit
     std::uint64_t generation{};
-    bool busy{}, keep{true}, fault{}, dies{}, lost{};
+    bool busy{}, keep{true}, fault{}, dies{}, lost{}, hangs{};
   };
   struct Worker {
     std::uint32_t life{};  // 0: not running

@@ -105,7 +105,7 @@ void Simulation::schedule_end(std::uint32_t index) {
 
 void Simulation::stop_unit(std::uint32_t index, const StopUnit& stop) {
   Trainer& trainer = workers_[index].trainer;
-  if (!trainer.busy || trainer.run.lease.token != stop.token) return;
+  if (!trainer.busy || trainer.hangs || trainer.run.lease.token != stop.token) return;
   trainer.keep = stop.keep;
   const std::int64_t passed = std::max<std::int64_t>(0, now_ - trainer.started);
   const std::int64_t done =

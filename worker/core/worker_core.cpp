@@ -38,7 +38,9 @@ void WorkerCore::step(Instant now, const WorkerEvent& event, std::vector<WorkerA
                  [&](const UnitEnded& ended) { on_ended(now, ended.report, out); },
                  [&](const StateSaved& saved) { on_saved(now, saved); },
                  [&](const UnitProgress& progress) {
-                   if (running_ && running_->run.lease.token == progress.token) running_->at = progress.at;
+                   if (!running_ || running_->run.lease.token != progress.token) return;
+                   running_->at = progress.at;
+                   running_->beats = progress.beats;
                  },
                  [&](const WorkerDrain&) { drain(now, "asked to stop", out); },
              },
@@ -83,11 +85,11 @@ void WorkerCore::hello(Instant now, std::vector<WorkerAction>& out) {
 
 std::vector<Progress> WorkerCore::progress() const {
   std::vector<Progress> units;
-  const auto add = [&](const RunUnit& run, const Cursor& at) {
-    units.push_back({run.lease.unit.experiment, run.lease.unit.id, run.lease.token, at});
+  const auto add = [&](const RunUnit& run, const Cursor& at, std::uint64_t beats) {
+    units.push_back({run.lease.unit.experiment, run.lease.unit.id, run.lease.token, at, beats});
   };
-  if (running_) add(running_->run, running_->at);
-  if (next_) add(*next_, next_->lease.unit.members.front().parent.at);
+  if (running_) add(running_->run, running_->at, running_->beats);
+  if (next_) add(*next_, next_->lease.unit.members.front().parent.at, 0);
   return units;
 }
 
@@ -188,7 +190,7 @@ void WorkerCore::on_run(Instant, const RunUnit& run, std::vector<WorkerAction>& 
 }
 
 void WorkerCore::start(const RunUnit& run, std::vector<WorkerAction>& out) {
-  running_ = Running{run, run.lease.unit.members.front().parent.at, false, false};
+  running_ = Running{run, run.lease.unit.members.front().parent.at, 0, false, false};
   out.push_back(StartUnit{run});
 }
 

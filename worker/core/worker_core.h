@@ -47,6 +47,7 @@ struct StateSaved {
 struct UnitProgress {
   Token token;
   Cursor at;
+  std::uint64_t beats{};
 };
 struct WorkerTick {};         // wake_at() was reached
 struct WorkerReconnected {};  // the connection is new: say hello
@@ -82,6 +83,7 @@ class WorkerCore {
   struct Running {
     RunUnit run;
     Cursor at;
+    std::uint64_t beats{};
     bool stopping{}, keep{};
   };
   struct Waiting {  // a report of which the scheduler does not know all yet

@@ -81,6 +81,8 @@ class Process {
       if (monotonic_now() >= core_.wake_at()) step(WorkerTick{});
     }
     say("ends: " + exit_->reason);
+    // What still runs may never come to its next batch; nobody waits for its result.
+    if (training_.busy()) std::_Exit(exit_->code);
     return exit_->code;
   }
 

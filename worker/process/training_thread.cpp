@@ -60,6 +60,11 @@ void TrainingThread::place(Place place) {
   changed_.notify_all();
 }
 
+bool TrainingThread::busy() {
+  std::lock_guard guard(mutex_);
+  return !units_.empty();
+}
+
 std::vector<WorkerEvent> TrainingThread::take_events() {
   std::lock_guard guard(mutex_);
   std::vector<WorkerEvent> events;
@@ -104,7 +109,7 @@ void TrainingThread::run_on_thread() {
 void TrainingThread::train_on_thread(Started& started) {
   UnitReport report = run_unit({trainer_, cache_, hop_, saver_}, started.run, started.stop, [&](const Cursor& at) {
     std::lock_guard guard(mutex_);
-    progress_ = UnitProgress{started.run.lease.token, at};
+    progress_ = UnitProgress{started.run.lease.token, at, ++started.beats};
   });
   {
     std::lock_guard guard(mutex_);

@@ -33,6 +33,7 @@ class TrainingThread {
   void start(RunUnit run);
   void stop(const Token& token, bool keep);
   void place(Place place);
+  bool busy();  // a unit runs, or waits to
   // What happened since the last call: the newest progress, ends, and what was saved of units that had ended.
   std::vector<WorkerEvent> take_events();
 
@@ -40,6 +41,7 @@ class TrainingThread {
   struct Started {
     RunUnit run;
     UnitStop stop{Stop::kNo};
+    std::uint64_t beats{};
   };
   struct Wanted {
     DatasetRef dataset;

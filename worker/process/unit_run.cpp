@@ -46,6 +46,7 @@ class UnitRun {
     const Instant now = monotonic_now();
     report_.times.*bucket += static_cast<std::uint64_t>(now - last_);
     last_ = now;
+    if (control_.progress && report_.times.train_ns > 0 && state_ != nullptr) control_.progress(state_->cursor);
   }
 
   Outcome attempt() {

@@ -138,6 +138,8 @@ class Transcript {
         config_.unit_worker_deaths_max = number;
       else if (key == "replace_s")
         config_.replace_after_ms = number * 1000;
+      else if (key == "stall_s")
+        config_.stall_ms = number * 1000;
       else if (key == "lost_s")
         config_.worker_lost_ms = number * 1000;
       else

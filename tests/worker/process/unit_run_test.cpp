@@ -32,7 +32,8 @@ struct Fixture {
 
   RunUnit unit(const StateRef& parent, bool then_evaluate = false) const {
     RunUnit run;
-    run.lease.unit = {{1}, {5}, UnitKind::kTrain, {Member{start.trial, start.lineage, parent, 0, {}}}, {}, then_evaluate};
+    run.lease.unit = {{1}, {5},          UnitKind::kTrain, {Member{start.trial, start.lineage, parent, 0, {}}},
+                      {},  then_evaluate};
     run.lease.unit.partition = partition_of_visit(0, parent.at.epoch * kPartitions + parent.at.visit, kPartitions);
     run.lease.token = {1, 1};
     run.recipes = {kRecipe};
@@ -87,8 +88,8 @@ TEST_CASE("a unit stopped inside its visit goes on to the same bits", "[process]
   int pieces = 0;
   for (bool yielded = true; yielded; ++pieces) {
     UnitStop stop{Stop::kNo};
-    const UnitReport report =
-        run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(head), stop, [&](const Cursor&) { stop.store(Stop::kKeep); });
+    const UnitReport report = run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(head), stop,
+                                       [&](const Cursor&) { stop.store(Stop::kKeep); });
     REQUIRE(report.members.size() == 1);
     yielded = report.members[0].yielded;
     head = report.members[0].state;
@@ -106,8 +107,8 @@ TEST_CASE("a unit stopped before its first batch gives its parent back, and a dr
   CHECK(early.members[0].yielded);
   CHECK(early.members[0].state == f.start);
   stop = Stop::kNo;
-  const UnitReport dropped =
-      run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(f.start), stop, [&](const Cursor&) { stop.store(Stop::kDrop); });
+  const UnitReport dropped = run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(f.start), stop,
+                                      [&](const Cursor&) { stop.store(Stop::kDrop); });
   CHECK(dropped.members.empty());
   CHECK(dropped.fault == Fault::kNone);
 }
