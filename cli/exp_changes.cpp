@@ -99,9 +99,11 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
          cli, [&cli, options] { return change(cli, *options, "POST", ":pause", "is paused"); });
   on_run(with_name(add_command(exp, "resume", "Let a paused experiment go on", "  modelhop exp resume e7")), cli,
          [&cli, options] { return change(cli, *options, "POST", ":resume", "goes on"); });
-  on_run(
-      with_name(add_command(exp, "stop", "Start nothing new and let running units finish", "  modelhop exp stop e7")),
-      cli, [&cli, options] { return change(cli, *options, "POST", ":stop", "stops once its running units are done"); });
+  on_run(with_name(
+             add_command(exp, "stop", "Start nothing new, let running units yield, and end", "  modelhop exp stop e7")),
+         cli, [&cli, options] {
+           return change(cli, *options, "POST", ":stop", "stops once its running units have yielded");
+         });
   on_run(with_name(add_command(exp, "cancel", "End an experiment now; running units are thrown away",
                                "  modelhop exp cancel e7")),
          cli, [&cli, options] { return change(cli, *options, "POST", ":cancel", "is canceled"); });

@@ -31,7 +31,6 @@ Json summary(const ViewContext& context, const ExperimentRow& experiment, const 
   Json out = {{"id", to_string(experiment.id)},
               {"name", experiment.name},
               {"labels", experiment.labels},
-              {"notes", experiment.notes},
               {"priority", experiment.priority},
               {"state", to_string(experiment.state)},
               {"reason", experiment.reason},
@@ -104,6 +103,7 @@ Json experiment_view(const ViewContext& context, const ExperimentRow& experiment
   Json out = summary(context, experiment, progress);
   out["seq"] = context.state().seq;
   out["live"] = context.api.live;
+  out["notes"] = experiment.notes;
   out["partitions"] = experiment.partitions;
   out["dataset_identity"] = hash_json(experiment.dataset_identity);
   out["profile"] = hash_json(experiment.profile);

@@ -28,13 +28,14 @@ std::string explain(Cause cause) {
       return "its numeric profile differs from the one this experiment started with, so its bits would differ";
     case Cause::kTail:
       return "fewer trials are left than there are slots";
+    case Cause::kSave:
+      return "the states that waiting trials go on from are being saved to the store";
     case Cause::kFailure:
-      return "its last unit ended in a fault";
+      return "what could run waits after a fault";
     case Cause::kTrain:
     case Cause::kEvaluate:
     case Cause::kHop:
     case Cause::kLoad:
-    case Cause::kSave:
       return "it is busy";
   }
   return "unknown";
@@ -73,7 +74,7 @@ void say_failures(const ExperimentRow& experiment, const ExperimentProgress& pro
   for (const auto& [fault, times] : progress.faults) {
     if (fault == to_string(Fault::kInvalidParams)) continue;  // its trial ended with it, as said above
     out.push_back(fmt::format(
-        "{} ended without a result ({}); each is run again, until its trial's restarts are used up.",
+        "{} ended without a result ({}); each is run again; only a trial's own faults use up its restarts.",
         count(times, "unit", "units"), fault == to_string(Fault::kNone) ? "its worker or scheduler stopped" : fault));
   }
 }

@@ -156,13 +156,8 @@ void Core::Impl::release(ExperimentRow& experiment, const LeaseRow& lease, Fault
 }
 
 void Core::Impl::roll_back(ExperimentRow& experiment, TrialRow& trial, const std::string& reason) {
-  StateRef to;
-  to.experiment = experiment.id;
-  to.trial = trial.id;
-  for (const SavedState& stored : trial.stored) {
-    if (stored.ref.at < trial.head.at) to = stored.ref;
-  }
-  emit(TrialRolledBack{experiment.id, trial.id, to, trial.lineage + 1, reason.substr(0, kDetailBytesMax)});
+  emit(TrialRolledBack{experiment.id, trial.id, newest_before_head(trial), trial.lineage + 1,
+                       reason.substr(0, kDetailBytesMax)});
 }
 
 void Core::Impl::head_unreadable(ExperimentRow& experiment, TrialRow& trial, const std::string& detail) {

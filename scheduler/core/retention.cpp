@@ -32,14 +32,6 @@ bool among_latest(const TrialRow& trial, const StateRef& ref, std::uint64_t coun
   return false;
 }
 
-StateRef newest_before(const TrialRow& trial, const StateRef& head) {
-  StateRef found;
-  for (const SavedState& stored : trial.stored) {
-    if (stored.ref.at < head.at) found = stored.ref;
-  }
-  return found;
-}
-
 bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const TrialRow& trial, const StateRef& ref) {
   const Spec& spec = *experiment.spec;
   const Milestone* counted = counted_milestone(spec, trial);
@@ -48,7 +40,7 @@ bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const
     if ((ref == trial.head && !planted(Mistake::kDeleteNeededState)) || (counted != nullptr && counted->state == ref))
       return true;
     // While the head may still be lost with its holder, what it would go back to stays.
-    if (ref == newest_before(trial, trial.head) && !is_durable(trial, trial.head) &&
+    if (ref == newest_before_head(trial) && !is_durable(trial, trial.head) &&
         !planted(Mistake::kRollbackTargetDeleted)) {
       return true;
     }

@@ -34,6 +34,16 @@ bool head_held_by(const TrialRow& trial, const Incarnation& incarnation) {
          trial.held.back().incarnation == incarnation;
 }
 
+StateRef newest_before_head(const TrialRow& trial) {
+  StateRef found;
+  found.experiment = trial.head.experiment;
+  found.trial = trial.head.trial;
+  for (const SavedState& saved : trial.stored) {
+    if (saved.ref.at < trial.head.at) found = saved.ref;
+  }
+  return found;
+}
+
 std::uint64_t work_at_risk_ns(const TrialRow& trial) {
   std::uint64_t ns = 0;
   for (auto held = trial.held.rbegin(); held != trial.held.rend(); ++held) {

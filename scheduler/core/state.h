@@ -197,6 +197,8 @@ bool may_wait(const ExperimentRow& experiment, const TrialRow& trial);
 bool is_durable(const TrialRow& trial, const StateRef& ref);
 // Whether the head is only in the memory of this worker.
 bool head_held_by(const TrialRow& trial, const Incarnation& incarnation);
+// The newest durable state before the head: what a rollback goes to. No hash: the initial one.
+StateRef newest_before_head(const TrialRow& trial);
 // Work that would have to be done again if every worker and the scheduler went down now.
 std::uint64_t work_at_risk_ns(const TrialRow& trial);
 // The time between the two in which a scheduler served the journal.

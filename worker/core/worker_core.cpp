@@ -159,12 +159,11 @@ void WorkerCore::on_dismiss(const Dismiss& dismiss) {
            w.report.unit == dismiss.unit;
   });
   if (waiting == reports_.end()) return;
-  if (dismiss.durable || !being_saved(waiting->report)) {
-    // Without `durable`, of one that is saved by now: an answer to what was said before. The news goes on being sent.
-    if (dismiss.durable) reports_.erase(waiting);
-    return;
-  }
-  waiting->resend_at = kNever;
+  if (dismiss.durable) {
+    reports_.erase(waiting);
+  } else if (being_saved(waiting->report)) {
+    waiting->resend_at = kNever;
+  }  // else it answers what was said before the state was saved: that news goes on being sent
 }
 
 void WorkerCore::on_saved(Instant now, const StateSaved& saved) {
