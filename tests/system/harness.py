@@ -77,6 +77,18 @@ class Product:
         text = self.run("exp", "export", "e1", "--state-dir", self.state_dir(name), "--format", "jsonl", "--units").stdout
         return [json.loads(line) for line in text.splitlines()]
 
+    def wait_for_training(self, name, timeout=120):
+        """Returns once the journal of a run that just began holds its first lease."""
+        deadline = time.time() + timeout
+        while time.time() < deadline:
+            try:
+                if self.units(name):
+                    return
+            except AssertionError:
+                pass  # no journal or no experiment yet
+            time.sleep(0.02)
+        raise AssertionError(f"{name}: no unit within {timeout} s\n{self.log(name)}")
+
     def workers(self):
         """Pids of live modelhop-worker processes of this product, by worker name."""
         found = {}
