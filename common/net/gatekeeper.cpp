@@ -11,7 +11,7 @@ namespace modelhop {
 namespace {
 
 constexpr const char* kZapAddress = "inproc://zeromq.zap.01";
-constexpr const char* kMonitorAddress = "inproc://handshakes";
+constexpr const char* kMonitorAddress = "inproc://connections";
 constexpr int kFailures =
     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
@@ -36,7 +36,8 @@ Gatekeeper::~Gatekeeper() {
 }
 
 void Gatekeeper::watch(zmq::socket_t& socket) {
-  if (zmq_socket_monitor(socket.handle(), kMonitorAddress, kFailures) != 0) throw zmq::error_t();
+  if (zmq_socket_monitor(socket.handle(), kMonitorAddress, kFailures | ZMQ_EVENT_DISCONNECTED) != 0)
+    throw zmq::error_t();
   watching_.store(true);
 }
 
@@ -60,6 +61,20 @@ bool Gatekeeper::take_changed() {
 std::vector<std::string> Gatekeeper::take_notes() {
   std::lock_guard guard(mutex_);
   return std::exchange(notes_, {});
+}
+
+std::vector<int> Gatekeeper::take_closed() {
+  std::lock_guard guard(mutex_);
+  return std::exchange(closed_, {});
+}
+
+void Gatekeeper::closed(int descriptor) {
+  {
+    std::lock_guard guard(mutex_);
+    if (closed_.size() >= kClosedWaitingMax) return;
+    closed_.push_back(descriptor);
+  }
+  changed_.signal();
 }
 
 void Gatekeeper::note(std::string line) {
@@ -111,6 +126,7 @@ void Gatekeeper::run_on_thread() {
       answer_on_thread();
       std::uint32_t value = 0;
       while (const std::uint16_t event = next_event(monitor_, value)) {
+        if (event == ZMQ_EVENT_DISCONNECTED) closed(static_cast<int>(value));
         // A refused key has been counted where it was refused.
         handshakes_failed_ += (event & kFailures) != 0 && event != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ? 1 : 0;
       }

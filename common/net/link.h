@@ -64,6 +64,9 @@ class ServerLink {
   virtual bool allows(const Incarnation& worker) const = 0;
   // Those known here whose key is not. None of their frames is received; send() still reaches them until drop().
   virtual std::vector<Incarnation> revoked() const = 0;
+  // Those whose connection ended since the last call, and of whom nothing came after. With keys; without them nobody
+  // is told, and a worker's silence has to tell.
+  virtual std::vector<Incarnation> take_closed() = 0;
   // Ends a worker's connection, once what was sent before has left.
   virtual void drop(const Incarnation& worker) = 0;
 

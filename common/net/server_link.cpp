@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kDomain = "modelhop";
 constexpr const char* kInside = "inproc://inside";
+constexpr int kNoDescriptor = -1;
 
 class ZmqServerLink final : public ServerLink {
  public:
@@ -84,6 +85,19 @@ class ZmqServerLink final : public ServerLink {
     return out;
   }
 
+  std::vector<Incarnation> take_closed() override {
+    std::vector<Incarnation> out;
+    if (!gatekeeper_) return out;
+    for (const int descriptor : gatekeeper_->take_closed()) {
+      for (auto& [incarnation, peer] : peers_) {
+        if (peer.descriptor != descriptor) continue;
+        peer.descriptor = kNoDescriptor;  // the next connection may get its number
+        out.push_back(incarnation);
+      }
+    }
+    return out;
+  }
+
   void drop(const Incarnation& worker) override {
     const auto found = peers_.find(worker);
     if (found == peers_.end()) return;
@@ -108,7 +122,8 @@ class ZmqServerLink final : public ServerLink {
  private:
   struct Peer {
     std::string routing_id, key;
-    std::uint64_t heard{};  // greater: later
+    int descriptor{kNoDescriptor};  // of the connection that its last frame came by
+    std::uint64_t heard{};          // greater: later
   };
 
   static Status unreachable(const Incarnation& worker) {
@@ -120,11 +135,12 @@ class ZmqServerLink final : public ServerLink {
     Received one;
     const bool known = parse_routing_id(part, one.from);
     std::string routing_id = part.to_string(), key;
-    int frames = 0;
+    int frames = 0, descriptor = kNoDescriptor;
     while (part.more() && socket_.recv(part, zmq::recv_flags::dontwait)) {
       if (++frames == 1 && known) {
         one.frame.assign(part.data<std::uint8_t>(), part.data<std::uint8_t>() + part.size());
         key = key_of(part);
+        descriptor = zmq_msg_get(part.handle(), ZMQ_SRCFD);
       }
     }
     if (!known || frames != 1) {
@@ -133,7 +149,7 @@ class ZmqServerLink final : public ServerLink {
       ++refusals_.frames;
       disconnect(routing_id);
     } else {
-      meet(one.from, std::move(routing_id), std::move(key));
+      meet(one.from, {std::move(routing_id), std::move(key), descriptor, ++heard_});
       received.push_back(std::move(one));
     }
   }
@@ -144,10 +160,8 @@ class ZmqServerLink final : public ServerLink {
     return text == nullptr ? "" : text;
   }
 
-  void meet(const Incarnation& worker, std::string routing_id, std::string key) {
-    const auto [found, is_new] = peers_.try_emplace(worker);
-    found->second = {std::move(routing_id), std::move(key), ++heard_};
-    if (is_new) forget_one_of(worker);
+  void meet(const Incarnation& worker, Peer peer) {
+    if (peers_.insert_or_assign(worker, std::move(peer)).second) forget_one_of(worker);
   }
 
   // No key can drive another's workers out, nor the memory up.

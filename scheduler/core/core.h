@@ -18,7 +18,7 @@ struct CoreConfig {
   std::uint32_t lease_ttl_ms{15'000};      // without a heartbeat that names the unit
   std::uint32_t stall_ms{600'000};         // a unit without a batch or a stage done for so long hangs
   std::uint32_t worker_lost_ms{10'000};    // without any message; its leases are then released
-  std::uint32_t replace_after_ms{30'000};  // a lost worker's partitions are placed again after this
+  std::uint32_t replace_after_ms{10'000};  // without any message; its partitions are then placed on others
   std::uint32_t workers_expected{1};       // placing waits for so many, at most settle_ms
   std::uint32_t settle_ms{5'000};
   std::uint32_t replicas{1};

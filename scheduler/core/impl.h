@@ -23,7 +23,6 @@ struct SlotLive {               // volatile side of a worker, [id - 1]
   Instant lost_at = kNever;     // present: without a message until then it is lost
   Instant replace_at = kNever;  // gone: its partitions are placed again then
   Instant since;                // its lease or its idleness began
-  bool silent{};                // gone, and nobody said so: trials wait for its partitions
   bool heard{};                 // in this boot; before that it may be gone, so it gets no lease
   Instant lease_expires;        // while leased
   Cursor progress;              // while leased

@@ -43,7 +43,7 @@ bool Core::Impl::place_dataset(const std::string& name) {
   const DatasetRow& dataset = state.datasets[name];
   std::vector<WorkerId> all;
   for (const WorkerRow& row : state.workers) {
-    if (eligible(row) && !slots[row.id.value - 1].silent) all.push_back(row.id);
+    if (eligible(row)) all.push_back(row.id);
   }
   if (all.empty()) return true;  // keep what was held: who comes back has it on its disk
   // An experiment that is bound to a numeric profile needs every partition where that profile is.

@@ -198,9 +198,11 @@ void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {
     collect(experiment, trial);
   }
   emit(WorkerLeft{row.id, row.incarnation, why});
-  SlotLive& slot = slots[row.id.value - 1] = SlotLive{};
+  SlotLive& slot = slots[row.id.value - 1];
+  const Instant heard_at{slot.lost_at.ns - config.worker_lost_ms * kMillisecond};
+  slot = SlotLive{};
   slot.since = now;
-  slot.replace_at = now + config.replace_after_ms * kMillisecond;
+  slot.replace_at = std::max(now, heard_at + config.replace_after_ms * kMillisecond);
 }
 
 void Core::Impl::expire() {
@@ -208,8 +210,6 @@ void Core::Impl::expire() {
     SlotLive& slot = slots[i];
     if (slot.lost_at <= now) {
       lose(state.workers[i], Fault::kWorkerLost, "it was silent for too long");
-      slot.silent = true;
-      place_dirty |= !planted(Mistake::kLostNeverReplaced);
     }
     if (slot.replace_at <= now) {
       slot.replace_at = kNever;

@@ -15,9 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A worker of this machine is back within a second or not at all, so its partitions need not wait long for it.
-constexpr std::uint32_t kReplaceAfterMs = 10'000;
-
 Result<std::string> find_worker_program(const std::string& given) {
   std::string path = given;
   if (const char* set = std::getenv("MODELHOP_WORKER"); path.empty() && set != nullptr) path = set;
@@ -83,7 +80,6 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) 
   of_server.store = config.store;
   of_server.listen = "tcp://127.0.0.1:0";
   of_server.core.workers_expected = config.workers;
-  of_server.core.replace_after_ms = kReplaceAfterMs;
   of_server.disk_reserve = config.disk_reserve;
   of_server.core.accept_lost_tail = config.accept_lost_tail;
   of_server.verbosity = config.verbose ? 1 : -1;

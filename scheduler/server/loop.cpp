@@ -17,8 +17,9 @@
 namespace modelhop {
 namespace {
 
-constexpr std::int64_t kIdleNs = kSecond;     // the longest wait where the core names no time
-constexpr std::size_t kDeletionsAtOnce = 16;  // then the side thread's other tasks come to their turn
+constexpr std::int64_t kIdleNs = kSecond;             // the longest wait where the core names no time
+constexpr std::int64_t kClosedGraceNs = 3 * kSecond;  // a worker that lives connects again within kLinkReconnectMaxMs
+constexpr std::size_t kDeletionsAtOnce = 16;          // then the side thread's other tasks come to their turn
 
 std::uint64_t since(Instant at) { return static_cast<std::uint64_t>(std::max<std::int64_t>(0, monotonic_now() - at)); }
 
@@ -109,6 +110,7 @@ void Loop::run() {
       for (const ServerLink::Received& one : *received) on_frame_on_loop(one);
     }
     heed_keys_on_loop();
+    heed_closed_on_loop();
     std::vector<Posted> tasks;
     bool ending = false;
     {
@@ -157,13 +159,17 @@ bool Loop::post(Task task) {
 }
 
 std::int64_t Loop::timeout_on_loop() const {
-  if (!wake_at_) return kIdleNs;
-  return std::clamp<std::int64_t>(*wake_at_ - monotonic_now(), 0, kIdleNs);
+  const Instant now = monotonic_now();
+  std::int64_t wait = kIdleNs;
+  if (wake_at_) wait = std::min(wait, *wake_at_ - now);
+  for (const auto& [worker, gone_at] : closed_) wait = std::min(wait, gone_at - now);
+  return std::max<std::int64_t>(wait, 0);
 }
 
 // A bad frame is its sender's fault: counted, and logged as often as a power of two is reached.
 void Loop::on_frame_on_loop(const ServerLink::Received& received) {
   ++frames_;
+  closed_.erase(received.from);
   Result<ToScheduler> message = decode_to_scheduler(received.frame);
   if (message.ok() && incarnation_of(*message) != received.from) {
     message = corrupt("frame: speaks for another worker than its connection");
@@ -209,6 +215,22 @@ void Loop::heed_keys_on_loop() {
     if (row.present && !link_->allows(row.incarnation)) gone.push_back(row.incarnation);
   }
   for (const Incarnation& worker : gone) step_on_loop(WorkerGone{worker, "its key is not allowed", true});
+}
+
+// A process that died has its connection closed by its machine, long before its silence tells. One that lives connects
+// again and says hello within moments.
+void Loop::heed_closed_on_loop() {
+  const Instant now = monotonic_now();
+  for (const Incarnation& worker : link_->take_closed()) closed_.emplace(worker, now + kClosedGraceNs);
+  for (auto it = closed_.begin(); it != closed_.end();) {
+    if (it->second > now) {
+      ++it;
+      continue;
+    }
+    const Incarnation worker = it->first;
+    it = closed_.erase(it);
+    step_on_loop(WorkerGone{worker, "its connection closed"});
+  }
 }
 
 void Loop::step_on_loop(const Event& event) {

@@ -70,6 +70,7 @@ class Loop {
 
   Status begin_on_loop(const Fence& fence, const LoopConfig& config);
   void heed_keys_on_loop();
+  void heed_closed_on_loop();
   void on_frame_on_loop(const ServerLink::Received& received);
   bool may_join_on_loop(const WorkerHello& hello);
   void carry_out_on_loop(Actions& actions);
@@ -97,6 +98,7 @@ class Loop {
   std::optional<Instant> wake_at_;
   std::map<RequestId, std::function<void(const Reply&)>> expected_;
   std::uint64_t requests_ = 0, frames_ = 0, bad_frames_ = 0;
+  std::map<Incarnation, Instant> closed_;  // connections that ended: who does not speak again by then is gone
   LateResults late_results_;
   ServiceFigures figures_;
   std::deque<StateRef> deletions_;  // no more than the core intends

@@ -353,3 +353,33 @@ TEST_CASE("what happens to keys and connections is told for the log, in few line
   std::this_thread::sleep_for(std::chrono::milliseconds(3 * kAllowedPollMs));
   CHECK(server->take_notes().size() <= 64);
 }
+
+TEST_CASE("a connection that ends is told once, one that stands or has come again is not", "[net][keys]") {
+  const TestKeys keys;
+  const WorkerKeys w1 = keys.allowed_worker("w1"), w2 = keys.allowed_worker("w2");
+  const auto server = listen(keys);
+  const Incarnation dies = make_incarnation(w1.own.public_key), lives = make_incarnation(w2.own.public_key);
+  auto dying = connect(*server, dies, w1);
+  const auto living = connect(*server, lives, w2);
+  REQUIRE(stands(*dying));
+  REQUIRE(stands(*living));
+  REQUIRE(dying->send({1}).ok());
+  REQUIRE(living->send({2}).ok());
+  REQUIRE(all(*server).size() == 2);
+  CHECK(server->take_closed().empty());
+  dying.reset();
+  std::vector<Incarnation> closed;
+  REQUIRE(eventually([&] {
+    if (closed.empty()) closed = server->take_closed();
+    return !closed.empty();
+  }));
+  CHECK(closed == std::vector{dies});
+  CHECK(server->take_closed().empty());
+  // The next process of that key, by a connection that may have the number of the one that ended.
+  const Incarnation next = make_incarnation(w1.own.public_key);
+  const auto again = connect(*server, next, w1);
+  REQUIRE(stands(*again));
+  REQUIRE(again->send({3}).ok());
+  REQUIRE(first(*server).from == next);
+  CHECK(server->take_closed().empty());
+}

@@ -115,6 +115,35 @@ TEST_CASE("a revoked worker is out within a second, and its unit runs elsewhere 
   CHECK(records.find("\"fault\":\"worker_lost\"") == std::string::npos);
 }
 
+TEST_CASE("a worker whose connection ends is lost within seconds, and its unit runs elsewhere", "[server][keys]") {
+  const Bench bench(1);
+  const ServerConfig config = config_with_keys(bench);
+  const auto server = start_server(config);
+  KeyFolder folder(bench.scratch / "state/keys");
+  REQUIRE(folder.make_worker("k1").ok());
+  REQUIRE(folder.make_worker("k2").ok());
+  std::this_thread::sleep_for(1s);  // allowed by now
+  auto first = std::make_unique<HandWorker>(server->address(), *read_worker_keys(folder.path() + "/k1.key"));
+  first->send(first->hello("w1"));
+  first->wait<Welcome>();
+  REQUIRE(ask(*server, "POST", "experiments", one_trial()).status == 201);
+  const auto leased = unit_of(*first, 10'000);
+  REQUIRE(leased);
+  const HandWorker second(server->address(), *read_worker_keys(folder.path() + "/k2.key"));
+  second.send(second.hello("w2"));
+  second.wait<Welcome>();
+  first.reset();
+  const Instant died_at = monotonic_now();
+  std::optional<RunUnit> moved;  // its partition waits 10 s for it
+  for (Instant beat = died_at; !moved && beat - died_at < 20 * kSecond; beat = monotonic_now()) {
+    second.send(Heartbeat{second.self, {}});
+    moved = unit_of(second, 500);
+    if (beat - died_at > 7 * kSecond) CHECK(json_of_body(ask(*server, "GET", "workers/w1"))["state"] == "left");
+  }
+  REQUIRE(moved);
+  CHECK(moved->lease.unit.id == leased->lease.unit.id);
+}
+
 TEST_CASE("a key that was revoked while its scheduler was down is out at the start", "[server][keys]") {
   const Bench bench;
   const ServerConfig config = config_with_keys(bench);
