@@ -26,8 +26,10 @@ void Core::Impl::back_off(ExperimentRow& experiment, const TrialRow& trial, std:
 // Durable: anybody can read it. Held: only by its holder, and only so much work is built on what a crash would take.
 bool Core::Impl::has_state(const WorkerRow& row, const ExperimentRow& experiment, const TrialRow& trial) const {
   if (!trial.head.hash || is_durable(trial, trial.head)) return true;
-  return head_held_by(trial, row.incarnation) &&
-         work_at_risk_ns(trial) < experiment.spec->max_work_at_risk_ms * kMillisecond;
+  if (!head_held_by(trial, row.incarnation)) return false;
+  const bool enough = work_at_risk_ns(trial) >= experiment.spec->max_work_at_risk_ms * kMillisecond;
+  if (enough) mark(Mark::kTooMuchAtRisk);
+  return !enough;
 }
 
 Core::Impl::Pick Core::Impl::pick(const WorkerRow& row) {
@@ -82,6 +84,7 @@ void Core::Impl::grant(WorkerRow& row, ExperimentRow& experiment, TrialRow& tria
   PartitionIndex partition = next_partition(experiment, trial);
   if (planted(Mistake::kWrongPartition)) partition = index_of(experiment.id).dataset->held[row.id.value - 1].front();
   emit(UnitLeased{experiment.id, unit, trial.id, token, row.id, row.incarnation, trial.visits, partition, evaluate});
+  if (unbound && experiment.profile) mark(Mark::kProfileBound);
   if (unbound && experiment.profile) place_dirty = true;  // partitions are to be where this profile is
   SlotLive& slot = slots[row.id.value - 1];
   slot.since = now;

@@ -43,6 +43,7 @@ void Core::Impl::step(Instant at, WallMs wall_at, const Event& event, Actions& a
   const std::size_t first_send = actions.sends.size(), first_delete = actions.deletes.size();
   out = &actions;
   wall = wall_at;
+  if (at > due) excuse(at - due);
   advance_accounts(std::max(at, now));
   std::visit([&](const auto& e) { handle(e); }, event);
   expire();
@@ -74,7 +75,10 @@ Status Core::Impl::begin_serving(std::uint64_t boot, Instant at, WallMs wall_at,
   emit(Booted{boot, config.accept_lost_tail});
   for (const ExperimentRow& experiment : state.experiments) {
     if (planted(Mistake::kDeletionForgottenAtBoot)) break;
-    for (const StateRef& deleting : experiment.deleting) actions.deletes.push_back({deleting, 0});
+    for (const StateRef& deleting : experiment.deleting) {
+      mark(Mark::kDeletionAskedAgain);
+      actions.deletes.push_back({deleting, 0});
+    }
   }
   place_dirty = true;
   settle();
@@ -137,8 +141,8 @@ void Core::Impl::finish_step(std::size_t first_send, std::size_t first_delete) {
     }
   }
   for (std::size_t i = first_delete; i < out->deletes.size(); ++i) out->deletes[i].after_seq = state.seq;
-  const Instant wake = next_wake();
-  out->wake_at = wake == kNever ? std::nullopt : std::optional(wake);
+  due = next_wake();
+  out->wake_at = due == kNever ? std::nullopt : std::optional(due);
   out = nullptr;
 }
 
@@ -146,6 +150,8 @@ Instant Core::Impl::next_wake() const {
   if (dirty) return now;
   Instant wake = settle_until;
   for (std::size_t i = 0; i < slots.size(); ++i) {
+    // Every heartbeat's time, so that coming late shows how long this process was stopped.
+    if (state.workers[i].present) wake = std::min(wake, now + config.heartbeat_ms * kMillisecond);
     wake = std::min({wake, slots[i].lost_at, slots[i].replace_at});
     if (index.slots[i].experiment && !planted(Mistake::kExpiryForgotten))
       wake = std::min({wake, slots[i].lease_expires, slots[i].hangs_at});

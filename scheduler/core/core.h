@@ -14,7 +14,8 @@
 namespace modelhop {
 
 struct CoreConfig {
-  std::uint32_t heartbeat_ms{1'000};
+  // Twenty of them fit into worker_lost_ms: with every fifth message lost, all of them are once in 10^14 times.
+  std::uint32_t heartbeat_ms{500};
   std::uint32_t lease_ttl_ms{15'000};      // without a heartbeat that names the unit
   std::uint32_t stall_ms{600'000};         // a unit without a batch or a stage done for so long hangs
   std::uint32_t worker_lost_ms{10'000};    // without any message; its leases are then released
@@ -48,7 +49,9 @@ class Core {
   explicit Core(CoreConfig config);  // with default_hooks()
   Core(CoreConfig config, CoreHooks hooks);
   ~Core();
-  // Decides. Every durable change is emitted as a record and made by apply(); all else it touches is volatile.
+  // Decides. Every durable change is emitted as a record and made by apply(); all else it touches is volatile. A step
+  // later than the wake_at before it says that this process could hear nobody meanwhile: deadlines of workers and
+  // leases move by so much.
   void step(Instant now, WallMs wall, const Event& event, Actions& out);
   // The only writer of durable state, live and in replay. No clock, no random number, no Search::decide. A record that
   // does not fit the state (a damaged journal) is refused and changes nothing.

@@ -196,6 +196,7 @@ void Core::Impl::ask_search(ExperimentRow& experiment) {
   while (ask && left > 0 && experiment.state == ExperimentState::kRunning) {
     live_of(experiment.id).ask_search = ask = false;
     const std::uint64_t live_trials = index_of(experiment.id).live;
+    if (most <= live_trials) mark(Mark::kSearchBounded);
     std::uint64_t room = std::min({left, kTrialsMax - experiment.trials.size(), most - std::min(most, live_trials)});
     for (Decision& decision : experiment.search->decide({experiment.trials.size(), room, experiment.partitions})) {
       if (auto* create = std::get_if<CreateTrial>(&decision); create != nullptr && room > 0) {
@@ -244,6 +245,7 @@ void Core::Impl::end_trial(ExperimentRow& experiment, TrialRow& trial, TrialStat
   if (trial.unit && experiment.units[trial.unit.value - 1].state == UnitState::kLeased) {
     const LeaseRow& lease = experiment.leases[experiment.units[trial.unit.value - 1].lease];
     send(lease.incarnation, YieldUnit{state.boot, experiment.id, lease.unit, lease.token, false});
+    mark(Mark::kReleasedByStop);
     emit(UnitReleased{experiment.id, lease.unit, lease.token, Fault::kNone, reason});
     account_lease(experiment, lease);
   }

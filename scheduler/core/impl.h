@@ -5,6 +5,7 @@
 // retention.cpp, accounting.cpp decide; snapshot.cpp and invariants.cpp look.
 #include <optional>
 
+#include "common/base/marks.h"
 #include "scheduler/core/core.h"
 #include "scheduler/core/index.h"
 #include "scheduler/core/mistakes.h"
@@ -59,6 +60,7 @@ struct Core::Impl {
   std::string disk_full;          // not empty: no unit is leased until there is room
   bool dirty{};                   // a record or an event may have made work or a slot available
   bool place_dirty{};             // holders, workers or bound profiles changed
+  Instant due = kNever;           // when the driver was asked to come back
   Instant settle_until = kNever;  // placing waits for workers_expected until then
   bool settled{};
   LiveCounts counts;                        // leases that ended, and idle time up to `now`
@@ -163,7 +165,8 @@ struct Core::Impl {
   void ignore_lease(Token token) { ignore(token.boot < state.boot ? Ignored::kOldBoot : Ignored::kStaleToken); }
   std::optional<std::string> lost_tail(const WorkerHello& hello) const;  // what it knows and the journal does not
   void lose(WorkerRow& row, Fault fault, const std::string& reason);
-  void expire();  // leases, workers, budgets, timers whose time has come
+  void excuse(std::int64_t ns);  // nobody could be heard for so long: it counts against no worker and no lease
+  void expire();                 // leases, workers, budgets, timers whose time has come
   void send_places(const WorkerRow& row);
   void send_place(const WorkerRow& row, const std::string& dataset);
   bool rests(const ExperimentRow& experiment) const;  // it gets no lease, and those it has yield

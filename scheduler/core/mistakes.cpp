@@ -29,7 +29,8 @@ const char* to_string(Mistake mistake) {
                                            "rollback_target_deleted",
                                            "drain_ignored",
                                            "priority_forgotten_at_load",
-                                           "stall_ignored"};
+                                           "stall_ignored",
+                                           "hang_not_excused"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

@@ -32,6 +32,7 @@ enum class Mistake : int {
   kDrainIgnored,             // a worker that is being drained gets units
   kPriorityForgottenAtLoad,  // a state read from a snapshot serves its experiments by number
   kStallIgnored,             // a trainer that hangs keeps its unit, since its process answers
+  kHangNotExcused,           // time in which the scheduler itself was stopped counts against its workers
   kLastMistake,
 };
 

@@ -78,6 +78,7 @@ bool Core::Impl::place_dataset(const std::string& name) {
     const std::vector<WorkerId> held = dataset.holders[p];
     if (held == wanted[p]) continue;
     if (!planted(Mistake::kDropUnderLease) && drop_would_hurt(name, {p}, held, wanted[p])) {
+      mark(Mark::kMoveWaits);
       complete = false;  // moved as a whole when the lease there ends
       continue;
     }

@@ -68,6 +68,7 @@ void Core::Impl::handle(const UnitDone& event) {
     release(experiment, *lease, Fault::kEnvironment, status.message());
   } else if (report.members.front().yielded) {
     const MemberResult& member = report.members.front();
+    mark(member.state == experiment.trials[lease->trial.value - 1].head ? Mark::kYieldedUnbegun : Mark::kYieldedInside);
     emit(UnitYielded{experiment.id, report.unit, report.token, member.state, member.train, bounded(report.times),
                      report.path});
     account_lease(experiment, *lease);
@@ -89,12 +90,14 @@ bool Core::Impl::late_report(const UnitReport& report) {
                                     [&](const HeldState& h) { return h.saved.ref == member.state; });
       if (held && !member.durable) return false;  // a copy of a report that was accepted
       if (held) {
+        mark(Mark::kLateDurable);
         emit(StateDurable{member.state, std::min(report.times.save_ns, kUnitNsMax)});
         collect(*experiment, trial);
         return true;
       }
     }
   }
+  mark(Mark::kLateForgotten);
   ignore_lease(report.token);  // a late worker or a copy, not a fault
   return true;
 }
@@ -139,11 +142,13 @@ void Core::Impl::release(ExperimentRow& experiment, const LeaseRow& lease, Fault
   account_lease(experiment, lease);
   const UnitRow& row = experiment.units[unit.value - 1];
   if (of_the_machine(fault)) {
+    mark(Mark::kBackedOff);
     if (fault == Fault::kHashMismatch) head_unreadable(experiment, trial, detail);
     back_off(experiment, trial, row.machine_faults);
   } else if (fault == Fault::kWorkerLost && row.worker_deaths >= config.unit_worker_deaths_max) {
     const std::string reason =
         to_string(experiment.id, unit) + " cost " + std::to_string(row.worker_deaths) + " workers, the last: " + detail;
+    mark(Mark::kParked);
     emit(UnitParked{experiment.id, unit, reason});
     end_trial(experiment, trial, TrialState::kFailed, reason);
   } else if (fault == Fault::kInvalidParams) {
@@ -156,8 +161,12 @@ void Core::Impl::release(ExperimentRow& experiment, const LeaseRow& lease, Fault
 }
 
 void Core::Impl::roll_back(ExperimentRow& experiment, TrialRow& trial, const std::string& reason) {
-  emit(TrialRolledBack{experiment.id, trial.id, newest_before_head(trial), trial.lineage + 1,
-                       reason.substr(0, kDetailBytesMax)});
+  const StateRef to = newest_before_head(trial);
+  const std::uint64_t visits = std::uint64_t{to.at.epoch} * experiment.partitions + to.at.visit;
+  if (trial.lineage > 0) mark(Mark::kRolledBackAgain);
+  if (!to.hash) mark(Mark::kRolledBackToStart);
+  if (!trial.milestones.empty() && trial.milestones.back().visits > visits) mark(Mark::kRolledBackBehindMilestone);
+  emit(TrialRolledBack{experiment.id, trial.id, to, trial.lineage + 1, reason.substr(0, kDetailBytesMax)});
 }
 
 void Core::Impl::head_unreadable(ExperimentRow& experiment, TrialRow& trial, const std::string& detail) {
@@ -165,7 +174,8 @@ void Core::Impl::head_unreadable(ExperimentRow& experiment, TrialRow& trial, con
   if (!head.hash) return;
   const bool durable = is_durable(trial, head);
   // Once may be the worker's own doing; what is gone from its holder is gone.
-  if (durable && trial.unreadable < kUnreadableMax) return;
+  if (durable && trial.unreadable < kUnreadableMax) return mark(Mark::kUnreadableOnce);
+  if (durable) mark(Mark::kUnreadableGivenUp);
   roll_back(experiment, trial, "its state " + to_string(head.hash) + " is lost: " + detail);
   if (durable) intend(experiment, head);
   collect(experiment, trial);

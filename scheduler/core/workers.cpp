@@ -89,6 +89,7 @@ void Core::Impl::handle(const WorkerHello& hello) {
   WorkerRow* row = named_so == index.workers_by_name.end() ? nullptr : &worker(named_so->second);
   if (row != nullptr && std::find(row->former.begin(), row->former.end(), hello.incarnation) != row->former.end()) {
     ignore(Ignored::kUnknownIncarnation);
+    mark(Mark::kFormerRefused);
     return refuse("another process has joined as " + hello.name + " since; give each worker a name of its own");
   }
   if (row != nullptr && row->admission == Admission::kRemoved && row->incarnation == hello.incarnation) {
@@ -101,6 +102,7 @@ void Core::Impl::handle(const WorkerHello& hello) {
     return refuse("there are " + std::to_string(kWorkersMax) + " workers already");
   }
   if (row != nullptr && row->present && row->incarnation != hello.incarnation) {
+    mark(Mark::kProcessReplaced);
     lose(*row, Fault::kWorkerLost, "its process was replaced by a new one");
   }
   if (row == nullptr || !row->present) {
@@ -127,6 +129,7 @@ void Core::Impl::handle(const WorkerHello& hello) {
   }
   if (lease != nullptr && !offered) {
     // Its RunUnit was lost, or its report is on the way; a worker ignores a token it knows.
+    mark(Mark::kRunSentAgain);
     send(row->incarnation, run_unit(*find_experiment(index.slots[row->id.value - 1].experiment), *lease));
   }
 }
@@ -141,6 +144,7 @@ void Core::Impl::named(WorkerRow& row, const Progress& progress) {
     return;
   }
   SlotLive& slot = slots[row.id.value - 1];
+  if (lease->token.boot != state.boot) mark(Mark::kLeaseAdopted);
   slot.lease_expires = now + config.lease_ttl_ms * kMillisecond;
   if (progress.beats != slot.beats || planted(Mistake::kStallIgnored)) {
     slot.hangs_at = now + config.stall_ms * kMillisecond;
@@ -194,6 +198,7 @@ void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {
     ExperimentRow& experiment = *find_experiment(experiment_id);
     TrialRow& trial = experiment.trials[trial_id.value - 1];
     if (!live(trial.state) || !head_held_by(trial, row.incarnation) || planted(Mistake::kHeldTakenForDurable)) continue;
+    mark(Mark::kHeldLost);
     roll_back(experiment, trial, "worker " + row.name + " held its state, and left: " + why);
     collect(experiment, trial);
   }
@@ -205,10 +210,21 @@ void Core::Impl::lose(WorkerRow& row, Fault fault, const std::string& reason) {
   slot.replace_at = std::max(now, heard_at + config.replace_after_ms * kMillisecond);
 }
 
+void Core::Impl::excuse(std::int64_t ns) {
+  if (ns > config.heartbeat_ms * kMillisecond) mark(Mark::kExcused);
+  if (planted(Mistake::kHangNotExcused)) return;
+  for (SlotLive& slot : slots) {
+    for (Instant* deadline : {&slot.lost_at, &slot.replace_at, &slot.lease_expires, &slot.hangs_at}) {
+      if (*deadline != kNever) *deadline = *deadline + ns;
+    }
+  }
+}
+
 void Core::Impl::expire() {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     SlotLive& slot = slots[i];
     if (slot.lost_at <= now) {
+      mark(Mark::kSilentLost);
       lose(state.workers[i], Fault::kWorkerLost, "it was silent for too long");
     }
     if (slot.replace_at <= now) {
@@ -217,6 +233,7 @@ void Core::Impl::expire() {
     }
     const LeaseRow* lease = open_lease(state.workers[i].id);
     if (lease != nullptr && slot.hangs_at <= now) {
+      mark(Mark::kTrainerHangs);
       WorkerRow& row = state.workers[i];
       const std::string reason =
           "its trainer hangs: no batch was done for " + std::to_string(config.stall_ms / 1000) + " s";
@@ -225,6 +242,7 @@ void Core::Impl::expire() {
       continue;
     }
     if (lease != nullptr && slot.lease_expires <= now && !planted(Mistake::kExpiryForgotten)) {
+      mark(Mark::kLeaseExpired);
       ++counts.lease_expirations;
       release(*find_experiment(index.slots[i].experiment), *lease, Fault::kWorkerLost, "its lease expired");
     }

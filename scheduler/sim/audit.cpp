@@ -69,6 +69,13 @@ void Auditor::on_record(Instant now, const Record& record) {
                    trial.durable = r.to.at;
                    trial.visits = visits;
                  },
+                 [&](const WorkerLeft& r) {
+                   if (r.reason.find("silent") == std::string::npos) return;
+                   const auto heard = heard_.find(r.incarnation);
+                   const Instant since = heard == heard_.end() ? restarted_ : heard->second;
+                   if (now - since < plan_.config.worker_lost_ms * kMillisecond)
+                     say("a worker was lost as silent that had spoken");
+                 },
                  [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
                  [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
                  [&](const StateDurable& r) { durable(r.state); },
@@ -100,6 +107,16 @@ void Auditor::on_named(Instant now, const Progress& progress) {
   if (lease != open_.end()) lease->second.named = now;
 }
 
+void Auditor::on_heard(Instant now, const Incarnation& worker) { heard_[worker] = now; }
+
+void Auditor::scheduler_hung(std::int64_t ns) {
+  // It sees all but the time to the step that was due next.
+  const std::int64_t seen = std::max<std::int64_t>(0, ns - plan_.config.heartbeat_ms * kMillisecond);
+  restarted_ = restarted_ + seen;
+  for (auto& [worker, at] : heard_) at = at + seen;
+  for (auto& [token, lease] : open_) lease.named = lease.named + ns;
+}
+
 void Auditor::on_step(Instant now) {
   for (const auto& [token, lease] : open_) {
     if (now - lease.named > plan_.config.lease_ttl_ms * kMillisecond) {
@@ -119,6 +136,8 @@ void Auditor::on_replied(const Reply& reply) {
 
 void Auditor::on_restart(Instant now, const State& state) {
   open_.clear();
+  heard_.clear();
+  restarted_ = now;
   experiments_.clear();
   newest_leased_ = state.token;
   drained_.clear();

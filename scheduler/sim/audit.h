@@ -14,10 +14,12 @@ class Auditor {
  public:
   explicit Auditor(const Plan& plan) : plan_(plan) {}
   void on_record(Instant now, const Record& record);
-  void on_named(Instant now, const Progress& progress);  // a worker's word on what it runs reached the scheduler
-  void on_sent(const ToWorker& message);                 // it has left the scheduler
-  void on_replied(const Reply& reply);                   // likewise
-  void on_restart(Instant now, const State& state);      // replayed from what was durable
+  void on_named(Instant now, const Progress& progress);   // a worker's word on what it runs reached the scheduler
+  void on_heard(Instant now, const Incarnation& worker);  // any message of it reached the scheduler
+  void on_sent(const ToWorker& message);                  // it has left the scheduler
+  void on_replied(const Reply& reply);                    // likewise
+  void on_restart(Instant now, const State& state);       // replayed from what was durable
+  void scheduler_hung(std::int64_t ns);                   // it hears nobody for so long
   void state_damaged() { damaged_ = true; }
   bool damaged() const { return damaged_; }
   void on_step(Instant now);  // no lease outlives its time to live unnamed
@@ -46,6 +48,8 @@ class Auditor {
   std::map<Token, Lease> open_;
   std::set<Token> dismissed_;  // tokens whose workers were told to forget
   Token newest_sent_, newest_leased_;
+  std::map<Incarnation, Instant> heard_;
+  Instant restarted_;
   std::set<WorkerId> drained_;
   std::set<ExperimentId> resting_;  // paused or stopping
   std::set<std::pair<ExperimentId, TrialId>> paused_;

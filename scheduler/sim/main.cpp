@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/base/marks.h"
 #include "scheduler/core/mistakes.h"
 #include "scheduler/sim/simulation.h"
 
@@ -18,13 +19,14 @@ struct Options {
   std::uint64_t seeds = 1'000, from = 1, threads = 2;
   std::optional<std::uint64_t> seed;
   int mistake = 0;
-  bool trace = false, planted = false;
+  bool trace = false, planted = false, all_marks = false, lossy = false;
 };
 
 struct Totals {
   std::vector<std::uint32_t> events;
   std::uint64_t hash = 0, first_bad = 0;
   std::array<std::uint64_t, kEventKinds> events_by_kind{};
+  std::array<std::uint64_t, kMarks> reached{};
   std::array<std::uint64_t, kFaultKinds> faults{}, seeds_with_fault{};
   std::array<std::uint64_t, std::variant_size_v<RecordBody>> records{};
   std::vector<std::string> violations;
@@ -40,7 +42,7 @@ void plant(int mistake) {
 
 Outcome run_seed(std::uint64_t seed, const Options& options) {
   plant(options.mistake);
-  return Simulation(seed, options.trace).run();
+  return Simulation(options.lossy ? make_lossy_plan(seed) : make_plan(seed), options.trace).run();
 }
 
 Totals run_all(const Options& options) {
@@ -61,6 +63,7 @@ Totals run_all(const Options& options) {
         totals.faults[k] += outcome.faults_by_kind[k];
         totals.seeds_with_fault[k] += outcome.faults_by_kind[k] > 0;
       }
+      for (std::size_t k = 0; k < kMarks; ++k) totals.reached[k] += std::exchange(marks[k], 0);
       if (outcome.violations.empty()) continue;
       stop = true;
       if (totals.first_bad != 0 && totals.first_bad < seed) continue;
@@ -105,6 +108,10 @@ void print(Totals& totals) {
                 100.0 * static_cast<double>(totals.seeds_with_fault[k]) /
                     static_cast<double>(std::max<std::size_t>(totals.events.size(), 1)));
   }
+  for (std::size_t k = 0; k < kMarks; ++k) {
+    std::printf("  mark   %-30s %8llu\n", to_string(static_cast<Mark>(k)),
+                static_cast<unsigned long long>(totals.reached[k]));
+  }
   std::printf("trace %016llx\n", static_cast<unsigned long long>(totals.hash));
 }
 
@@ -136,7 +143,11 @@ int run_planted(Options options) {
 }
 
 constexpr const char* kUsage =
-    "usage: modelhop-sim [--seeds N] [--from S] [--threads T]   run N seeds from S\n"
+    "usage: modelhop-sim [--seeds N] [--from S] [--threads T] [--all-marks]   run N seeds from S; 1 where a rare path "
+    "is missed\n"
+    "       modelhop-sim --lossy [--seeds N] ...                N times ten hours of a bad network; 1 where a worker "
+    "was "
+    "taken for lost\n"
     "       modelhop-sim --seed S [--trace]                     run one seed\n"
     "       modelhop-sim-planted --planted [--seeds N]          show that each planted mistake is caught\n"
     "       modelhop-sim-planted --mistake M ...                run with mistake M\n";
@@ -146,6 +157,14 @@ bool parse_options(int argc, char** argv, Options& options) {
     const std::string_view flag = argv[i];
     if (flag == "--trace") {
       options.trace = true;
+      continue;
+    }
+    if (flag == "--lossy") {
+      options.lossy = true;
+      continue;
+    }
+    if (flag == "--all-marks") {
+      options.all_marks = true;
       continue;
     }
     if (flag == "--planted") {
@@ -185,7 +204,18 @@ int main_with(const Options& options) {
   print(totals);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   std::fprintf(stderr, "%.1f s\n", seconds);
-  if (totals.first_bad == 0) return 0;
+  if (totals.first_bad == 0 && options.lossy) {
+    const std::uint64_t falsely = totals.reached[static_cast<std::size_t>(Mark::kSilentLost)] +
+                                  totals.reached[static_cast<std::size_t>(Mark::kLeaseExpired)];
+    std::printf("%llu hours, every fifth message lost, up to 500 ms late: %llu leases or workers falsely given up\n",
+                static_cast<unsigned long long>(one.seeds * kLossyHours), static_cast<unsigned long long>(falsely));
+    return falsely > 0 ? 1 : 0;
+  }
+  if (totals.first_bad == 0) {
+    const auto missed = std::count(totals.reached.begin(), totals.reached.end(), 0);
+    if (missed > 0 && options.all_marks) std::printf("%td marks were not reached\n", missed);
+    return missed > 0 && options.all_marks ? 1 : 0;
+  }
   for (const std::string& violation : totals.violations) std::printf("violation: %s\n", violation.c_str());
   std::printf("replay with: modelhop-sim --seed %llu --trace\n", static_cast<unsigned long long>(totals.first_bad));
   return 1;

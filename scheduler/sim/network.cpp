@@ -4,7 +4,7 @@
 namespace modelhop::sim {
 
 std::int64_t Simulation::latency(bool& lost, bool& doubled) {
-  std::int64_t ns = static_cast<std::int64_t>(draw(100, 3'000)) * 1'000;
+  std::int64_t ns = static_cast<std::int64_t>(draw(100, plan_.latency_us_max)) * 1'000;
   lost = permille(plan_.lost_permille);
   doubled = permille(plan_.doubled_permille);
   if (lost) count(FaultKind::kMessageLost);
@@ -19,7 +19,8 @@ std::int64_t Simulation::latency(bool& lost, bool& doubled) {
   return ns;
 }
 
-void Simulation::to_scheduler(ToScheduler message) {
+void Simulation::to_scheduler(std::uint32_t from, ToScheduler message) {
+  if (now_ < workers_[from].mute_until) return;
   bool lost = false, doubled = false;
   const std::int64_t ns = latency(lost, doubled);
   if (lost) return;
@@ -58,6 +59,7 @@ void Simulation::to_worker(const Incarnation& to, ToWorker message) {
 }
 
 void Simulation::deliver_to_scheduler(const ToScheduler& message) {
+  std::visit([&](const auto& m) { auditor_.on_heard(now_, m.incarnation); }, message);
   if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     for (const Progress& progress : heartbeat->units) auditor_.on_named(now_, progress);
   } else if (const auto* hello = std::get_if<WorkerHello>(&message)) {

@@ -8,11 +8,17 @@ namespace modelhop::sim {
 
 const char* to_string(FaultKind kind) {
   static constexpr const char* kNames[kFaultKinds] = {
-      "message_lost",    "message_delayed",    "message_doubled", "message_reordered", "worker_killed",
-      "worker_returned", "worker_hung",        "worker_deaf",     "trainer_hung",      "worker_drained",
-      "worker_gone",     "scheduler_crash",    "scheduler_drain", "slow_disk",         "slow_store",
-      "state_damaged",   "user_fault",         "poison_trial",    "poison_unit",       "pause",
-      "trial_pause",     "worker_drain_asked", "experiment_stop", "experiment_cancel"};
+      "message_lost",      "message_delayed",       "message_doubled",
+      "message_reordered", "worker_killed",         "worker_returned",
+      "worker_hung",       "worker_deaf",           "worker_mute",
+      "worker_cut",        "worker_killed_between", "worker_doubled",
+      "trainer_hung",      "worker_drained",        "worker_gone",
+      "scheduler_crash",   "scheduler_drain",       "scheduler_killed_between",
+      "scheduler_hung",    "clock_jumped",          "slow_disk",
+      "slow_store",        "state_damaged",         "user_fault",
+      "poison_trial",      "poison_unit",           "pause",
+      "trial_pause",       "worker_drain_asked",    "experiment_stop",
+      "experiment_cancel"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -48,6 +54,7 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
   spec.save_experiment_best = draw.between(1, 2);
   spec.save_trial_best = draw.between(0, 2);
   spec.save_trial_latest = draw.between(0, 2);
+  if (draw.percent(30)) spec.max_work_at_risk_ms = draw.between(100, 1'500);
   if (draw.percent(30)) spec.max_concurrent_trials = draw.between(1, trials);
   if (draw.percent(20)) {
     StopRule patience;
@@ -76,11 +83,18 @@ constexpr Menu kMenu[] = {
     {FaultKind::kWorkerKilled, 45, 4, 50, 12'000},
     {FaultKind::kWorkerHung, 30, 2, 500, 15'000},
     {FaultKind::kWorkerDeaf, 30, 2, 1'000, 10'000},
+    {FaultKind::kWorkerMute, 25, 2, 1'000, 10'000},
+    {FaultKind::kWorkerCut, 25, 2, 1'000, 10'000},
+    {FaultKind::kWorkerKilledBetween, 25, 3, 50, 8'000},
+    {FaultKind::kWorkerDoubled, 20, 2, 0, 0},
     {FaultKind::kTrainerHung, 60, 3, 0, 0},
     {FaultKind::kWorkerDrained, 25, 2, 50, 5'000},
     {FaultKind::kWorkerGoneForGood, 25, 2, 0, 0},
     {FaultKind::kSchedulerCrashed, 45, 3, 50, 4'000},
     {FaultKind::kSchedulerDrained, 20, 1, 50, 2'000},
+    {FaultKind::kSchedulerKilledBetween, 30, 3, 50, 3'000},
+    {FaultKind::kSchedulerHung, 25, 2, 500, 25'000},
+    {FaultKind::kClockJumped, 20, 3, 1'000, 40'000'000},
     {FaultKind::kSlowDisk, 25, 2, 500, 4'000},
     {FaultKind::kSlowStore, 25, 2, 500, 8'000},
     {FaultKind::kStateDamaged, 35, 2, 0, 0},
@@ -152,6 +166,30 @@ Plan make_plan(std::uint64_t seed) {
   const std::uint64_t alone_ms = trials * epochs * plan.partitions * 400 / std::min(plan.workers, plan.partitions);
   plan.horizon_ns = draw.ms(2'000, 4'000 + alone_ms);
   draw_faults(draw, plan);
+  return plan;
+}
+
+Plan make_lossy_plan(std::uint64_t seed) {
+  Plan plan;
+  plan.seed = seed;
+  plan.workers = plan.partitions = 4;
+  plan.config.workers_expected = plan.workers;
+  Spec spec;
+  spec.name = "lossy";
+  spec.dataset = "data";
+  spec.metric = "val_loss";
+  spec.epochs = 36;
+  spec.expanded = "sim 0";
+  PlannedExperiment experiment;
+  experiment.trials = 16;
+  experiment.spec = std::make_shared<const Spec>(std::move(spec));
+  plan.experiments.push_back(std::move(experiment));
+  plan.batches.assign(plan.partitions, 6);
+  plan.batch_ns.assign(plan.workers, 10 * kSecond);
+  plan.horizon_ns = static_cast<std::int64_t>(kLossyHours) * 3'600 * kSecond;
+  plan.latency_us_max = 500'000;
+  plan.lost_permille = 200;
+  plan.check_every = 1'000;
   return plan;
 }
 

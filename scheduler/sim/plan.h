@@ -18,11 +18,18 @@ enum class FaultKind : std::uint8_t {
   kWorkerReturned,
   kWorkerHung,
   kWorkerDeaf,
+  kWorkerMute,
+  kWorkerCut,
+  kWorkerKilledBetween,
+  kWorkerDoubled,
   kTrainerHung,
   kWorkerDrained,
   kWorkerGoneForGood,
   kSchedulerCrashed,
   kSchedulerDrained,
+  kSchedulerKilledBetween,
+  kSchedulerHung,
+  kClockJumped,
   kSlowDisk,
   kSlowStore,
   kStateDamaged,
@@ -35,7 +42,7 @@ enum class FaultKind : std::uint8_t {
   kStop,
   kCancel,
 };
-inline constexpr std::size_t kFaultKinds = 24;
+inline constexpr std::size_t kFaultKinds = 31;
 const char* to_string(FaultKind kind);
 
 struct PlannedFault {
@@ -69,9 +76,15 @@ struct Plan {
   std::vector<std::int64_t> batch_ns;  // by worker
   std::vector<PlannedFault> faults;    // by time
   std::int64_t horizon_ns{};           // faults end here
+  std::uint64_t latency_us_max{3'000};
+  std::uint64_t check_every{1};  // steps of the core between two looks at all its invariants
   std::uint32_t lost_permille{}, delayed_permille{}, doubled_permille{}, reordered_permille{}, user_fault_permille{};
 };
 
 Plan make_plan(std::uint64_t seed);
+// Ten hours of long units on four workers, with the limits of a real service, where nothing fails but the network: it
+// loses every fifth message and delays the others by up to half a second.
+Plan make_lossy_plan(std::uint64_t seed);
+inline constexpr std::uint64_t kLossyHours = 10;
 
 }  // namespace modelhop::sim

@@ -104,7 +104,7 @@ void Simulation::start_scheduler() {
   if (!outcome_.violations.empty()) return;
   auditor_.on_restart(now_, core_->state());
   Actions actions;
-  const Status status = core_->begin_serving(++boot_, now_, {now_.ns / kMillisecond}, actions);
+  const Status status = core_->begin_serving(++boot_, now_, wall(), actions);
   if (!status.ok()) outcome_.violations.push_back(status.message());
   take(actions);
   check();
@@ -115,6 +115,8 @@ void Simulation::crash_scheduler(std::int64_t down_ns) {
   // A commit on its way may have made it: as a whole, or not at all.
   if (committing_seq_ > durable_seq_ && draw(0, 1) == 1) durable_seq_ = committing_seq_;
   core_.reset();
+  dies_in_ = 0;
+  scheduler_hung_until_ = now_;
   journal_.resize(durable_seq_);
   committing_seq_ = 0;
   outbox_.clear();
@@ -123,12 +125,20 @@ void Simulation::crash_scheduler(std::int64_t down_ns) {
   at(down_ns, EventKind::kSchedulerStart);
 }
 
+bool Simulation::killed_between() {
+  if (dies_in_ == 0 || --dies_in_ > 0) return false;
+  count(FaultKind::kSchedulerKilledBetween);
+  crash_scheduler(down_ns_);
+  return true;
+}
+
 void Simulation::step_scheduler(const Event& event) {
   if (trace_) say("event " + std::to_string(event.index()));
   Actions actions;
-  core_->step(now_, {now_.ns / kMillisecond}, event, actions);
+  core_->step(now_, wall(), event, actions);
   take(actions);
   check();
+  if (core_ == nullptr) return;
   if (draining_ && core_->quiet() && durable_seq_ == journal_.size()) {
     count(FaultKind::kSchedulerDrained);
     crash_scheduler(500 * kMillisecond);
@@ -150,6 +160,7 @@ void Simulation::take(Actions& actions) {
   for (Send& send : actions.sends) outbox_.push_back(std::move(send));
   for (DeleteState& one : actions.deletes) delete_box_.push_back(std::move(one));
   committed(durable_seq_);
+  if (core_ == nullptr) return;
   core_wake_ = actions.wake_at;
   if (core_wake_ && *core_wake_ < tick_at_) {
     tick_at_ = std::max(*core_wake_, now_);
@@ -176,6 +187,7 @@ void Simulation::commit_if_idle() {
 void Simulation::committed(std::uint64_t seq) {
   durable_seq_ = seq;
   while (!outbox_.empty() && outbox_.front().after_seq <= durable_seq_) {
+    if (killed_between()) return;
     Send send = std::move(outbox_.front());
     outbox_.pop_front();
     if (const auto* to = std::get_if<Incarnation>(&send.to)) {
@@ -188,6 +200,7 @@ void Simulation::committed(std::uint64_t seq) {
     }
   }
   while (!delete_box_.empty() && delete_box_.front().after_seq <= durable_seq_) {
+    if (killed_between()) return;
     deleting_.push_back(delete_box_.front().state);
     delete_box_.pop_front();
     at(static_cast<std::int64_t>(draw(1, 300)) * kMillisecond, EventKind::kStateDeleted, 0, scheduler_life_,

@@ -1,5 +1,6 @@
 #include "scheduler/sim/simulation.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "scheduler/sim/fake_trainer.h"
@@ -13,9 +14,12 @@ const char* to_string(EventKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-Simulation::Simulation(std::uint64_t seed, bool trace)
-    : plan_(make_plan(seed)), trace_(trace), rng_(seed, Purpose::kSimulator, 2), auditor_(plan_) {
-  workers_.resize(plan_.workers);
+Simulation::Simulation(Plan plan, bool trace)
+    : plan_(std::move(plan)), trace_(trace), rng_(plan_.seed, Purpose::kSimulator, 2), auditor_(plan_) {
+  const auto twins = std::count_if(plan_.faults.begin(), plan_.faults.end(),
+                                   [](const PlannedFault& f) { return f.kind == FaultKind::kWorkerDoubled; });
+  workers_.resize(plan_.workers + static_cast<std::size_t>(twins));
+  for (std::uint32_t w = 0; w < plan_.workers; ++w) workers_[w].as = w;
 }
 
 Outcome Simulation::run() {
@@ -74,6 +78,14 @@ void Simulation::at(std::int64_t delay_ns, EventKind kind, std::uint32_t target,
 }
 
 void Simulation::handle(const Item& item) {
+  const bool of_scheduler = item.kind == EventKind::kToScheduler || item.kind == EventKind::kSchedulerTick ||
+                            item.kind == EventKind::kCommit || item.kind == EventKind::kStateDeleted ||
+                            item.kind == EventKind::kClient;
+  if (of_scheduler && core_ != nullptr && now_ < scheduler_hung_until_) {  // all of it waits, in order
+    if (item.kind == EventKind::kSchedulerTick && item.at_ns == tick_at_.ns) tick_at_ = scheduler_hung_until_;
+    queue_.push({scheduler_hung_until_.ns, order_++, item.kind, item.target, item.life, item.payload});
+    return;
+  }
   switch (item.kind) {
     case EventKind::kToScheduler: {
       const ToScheduler message = std::move(up_[item.payload]);
@@ -161,42 +173,28 @@ void Simulation::handle(const Item& item) {
 
 void Simulation::inject(const PlannedFault& fault) {
   say(std::string("fault ") + to_string(fault.kind) + " " + std::to_string(fault.target));
-  Worker& worker = workers_[std::min<std::size_t>(fault.target, workers_.size() - 1)];
-  const bool alive = worker.life != 0;
+  if (fault.kind < FaultKind::kSchedulerCrashed) return inject_into_worker(fault);
   switch (fault.kind) {
-    case FaultKind::kWorkerKilled:
-      if (!alive) return;
-      kill_worker(fault.target, fault.lasts_ns, draw(0, 1) == 1);
-      break;
-    case FaultKind::kWorkerHung:
-      if (!alive) return;
-      worker.hung_until = now_ + fault.lasts_ns;
-      break;
-    case FaultKind::kWorkerDeaf:
-      if (!alive) return;
-      worker.deaf_until = now_ + fault.lasts_ns;
-      break;
-    case FaultKind::kTrainerHung:
-      if (!alive || !worker.trainer.busy) return;
-      ++worker.trainer.generation;  // the end that was planned never comes
-      worker.trainer.hangs = true;
-      break;
-    case FaultKind::kWorkerDrained:
-      if (!alive || now_ < worker.hung_until) return;
-      step_worker(fault.target, WorkerDrain{});
-      break;
-    case FaultKind::kWorkerGoneForGood:
-      worker.gone_for_good = true;
-      if (alive) kill_worker(fault.target, 0, draw(0, 1) == 1);
-      break;
     case FaultKind::kSchedulerCrashed:
       if (core_ == nullptr) return;
       crash_scheduler(fault.lasts_ns);
       break;
+    case FaultKind::kSchedulerKilledBetween:
+      dies_in_ = draw(1, 12);
+      down_ns_ = fault.lasts_ns;
+      return;  // counted when it happens
     case FaultKind::kSchedulerDrained:
-      if (core_ == nullptr) return;
+      if (core_ == nullptr || now_ < scheduler_hung_until_) return;
       step_scheduler(DrainAll{});
-      draining_ = true;
+      draining_ = core_ != nullptr;
+      break;
+    case FaultKind::kSchedulerHung:
+      if (core_ == nullptr || now_ < scheduler_hung_until_) return;
+      scheduler_hung_until_ = now_ + fault.lasts_ns;
+      auditor_.scheduler_hung(fault.lasts_ns);
+      break;
+    case FaultKind::kClockJumped:
+      wall_offset_ms_ += (draw(0, 1) == 1 ? 1 : -1) * fault.lasts_ns / kMillisecond;
       break;
     case FaultKind::kSlowDisk:
       slow_disk_until_ = now_ + fault.lasts_ns;
@@ -228,6 +226,59 @@ void Simulation::inject(const PlannedFault& fault) {
   count(fault.kind);
 }
 
+void Simulation::inject_into_worker(const PlannedFault& fault) {
+  Worker& worker = workers_[fault.target];
+  const bool alive = worker.life != 0;
+  if (fault.kind == FaultKind::kWorkerGoneForGood) {
+    worker.gone_for_good = true;
+    if (alive) kill_worker(fault.target, 0, draw(0, 1) == 1);
+    return count(fault.kind);
+  }
+  if (!alive) return;
+  switch (fault.kind) {
+    case FaultKind::kWorkerKilled:
+      kill_worker(fault.target, fault.lasts_ns, draw(0, 1) == 1);
+      break;
+    case FaultKind::kWorkerKilledBetween:
+      worker.dies_in = draw(1, 8);
+      worker.down_ns = fault.lasts_ns;
+      return;  // counted when it happens
+    case FaultKind::kWorkerDoubled: {
+      const auto twin =
+          std::find_if(workers_.begin() + plan_.workers, workers_.end(), [](const Worker& w) { return w.lives == 0; });
+      if (twin == workers_.end()) return;
+      twin->as = fault.target;
+      twin->gone_for_good = true;  // once it is refused
+      start_worker(static_cast<std::uint32_t>(twin - workers_.begin()));
+      break;
+    }
+    case FaultKind::kWorkerHung:
+      worker.hung_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kWorkerDeaf:
+      worker.deaf_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kWorkerMute:
+      worker.mute_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kWorkerCut:
+      worker.deaf_until = worker.mute_until = now_ + fault.lasts_ns;
+      break;
+    case FaultKind::kTrainerHung:
+      if (!worker.trainer.busy) return;
+      ++worker.trainer.generation;  // the end that was planned never comes
+      worker.trainer.hangs = true;
+      break;
+    case FaultKind::kWorkerDrained:
+      if (now_ < worker.hung_until) return;
+      step_worker(fault.target, WorkerDrain{});
+      break;
+    default:
+      return;
+  }
+  count(fault.kind);
+}
+
 // Of a trial that lives: the one it goes on from.
 bool Simulation::damage_a_state() {
   if (core_ == nullptr) return false;
@@ -247,7 +298,7 @@ bool Simulation::damage_a_state() {
 }
 
 void Simulation::check() {
-  if (core_ != nullptr) {
+  if (core_ != nullptr && ++steps_ % plan_.check_every == 0) {
     for (std::string& broken : core_->check_invariants()) outcome_.violations.push_back(std::move(broken));
     auditor_.on_step(now_);
   }

@@ -45,7 +45,8 @@ struct Outcome {
 
 class Simulation {
  public:
-  Simulation(std::uint64_t seed, bool trace);
+  Simulation(std::uint64_t seed, bool trace) : Simulation(make_plan(seed), trace) {}
+  Simulation(Plan plan, bool trace);
   Outcome run();
 
  private:
@@ -65,10 +66,13 @@ class Simulation {
     bool busy{}, keep{true}, fault{}, dies{}, lost{}, hangs{};
   };
   struct Worker {
+    std::uint32_t as{};    // whose name and machine it has: its own number, or that of the one it doubles
     std::uint32_t life{};  // 0: not running
     std::uint32_t lives{};
     bool gone_for_good{};
-    Instant hung_until, deaf_until;
+    Instant hung_until, deaf_until, mute_until;
+    std::uint64_t dies_in{};  // actions: a kill between two of them
+    std::int64_t down_ns{};
     std::optional<WorkerCore> core;
     Trainer trainer;
     Instant wake{INT64_MAX};                   // of the newest scheduled wake
@@ -89,11 +93,13 @@ class Simulation {
   void mix_trace(std::uint64_t value);
   void say(const std::string& line) const;
   void inject(const PlannedFault& fault);
+  void inject_into_worker(const PlannedFault& fault);
+  WallMs wall() const { return {now_.ns / kMillisecond + wall_offset_ms_}; }
   bool damage_a_state();
 
   // network.cpp
   std::int64_t latency(bool& lost, bool& doubled);
-  void to_scheduler(ToScheduler message);
+  void to_scheduler(std::uint32_t from, ToScheduler message);
   void to_worker(const Incarnation& to, ToWorker message);
   void deliver_to_scheduler(const ToScheduler& message);
 
@@ -101,6 +107,7 @@ class Simulation {
   CoreHooks hooks();
   void start_scheduler();
   void crash_scheduler(std::int64_t down_ns);
+  bool killed_between();  // its next action is not done
   void step_scheduler(const Event& event);
   void take(Actions& actions);
   void check_in_store(const StateRef& state);
@@ -130,7 +137,7 @@ class Simulation {
   Auditor auditor_;
   Outcome outcome_;
   Instant now_{kSecond};
-  std::uint64_t order_{};
+  std::uint64_t order_{}, steps_{};
   std::priority_queue<Item, std::vector<Item>, std::greater<>> queue_;
   std::vector<ToScheduler> up_;  // messages on the way, by payload
   std::vector<ToWorker> down_;
@@ -147,6 +154,10 @@ class Simulation {
   std::deque<DeleteState> delete_box_;
   std::vector<StateRef> deleting_;
   Instant slow_disk_until_, slow_store_until_;
+  Instant scheduler_hung_until_;
+  std::uint64_t dies_in_{};  // actions: a kill between two of them
+  std::int64_t down_ns_{};
+  std::int64_t wall_offset_ms_{1'000'000'000};
   bool draining_{};
   bool stop_wanted_[2]{}, cancel_wanted_[2]{};
   Instant pause_until_[2]{};  // the client wants it paused until then

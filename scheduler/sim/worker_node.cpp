@@ -19,15 +19,16 @@ void Simulation::start_worker(std::uint32_t index) {
   Worker& worker = workers_[index];
   worker.life = ++worker.lives;
   if (worker.life > 1) count(FaultKind::kWorkerReturned);
-  worker.hung_until = worker.deaf_until = now_;
+  worker.hung_until = worker.deaf_until = worker.mute_until = now_;
+  worker.dies_in = 0;
   worker.trainer = Trainer{};
   worker.wake = {INT64_MAX};
   worker.memory.clear();
   worker.saved_at_ns = 0;
   WorkerConfig config;
-  config.name = std::string("w") + static_cast<char>('1' + index);
+  config.name = std::string("w") + static_cast<char>('1' + worker.as);
   config.incarnation = incarnation(index);
-  config.profile.bytes[0] = static_cast<std::uint8_t>(1 + index % plan_.profiles);
+  config.profile.bytes[0] = static_cast<std::uint8_t>(1 + worker.as % plan_.profiles);
   config.silence_ms = 3'000;
   config.drain_ms = 5'000;
   worker.core.emplace(config);
@@ -41,7 +42,8 @@ void Simulation::kill_worker(std::uint32_t index, std::int64_t down_ns, bool tol
   worker.core.reset();
   worker.trainer = Trainer{};
   if (!worker.gone_for_good) at(down_ns, EventKind::kWorkerStart, index);
-  if (told && core_ != nullptr) step_scheduler(WorkerGone{who, "its connection closed"});
+  if (told && core_ != nullptr && now_ >= scheduler_hung_until_)
+    step_scheduler(WorkerGone{who, "its connection closed"});
 }
 
 void Simulation::step_worker(std::uint32_t index, const WorkerEvent& event) {
@@ -49,7 +51,11 @@ void Simulation::step_worker(std::uint32_t index, const WorkerEvent& event) {
   workers_[index].core->step(now_, event, actions);
   for (std::string& broken : workers_[index].core->check_invariants()) outcome_.violations.push_back(std::move(broken));
   for (WorkerAction& action : actions) {
-    if (auto* message = std::get_if<ToScheduler>(&action)) to_scheduler(std::move(*message));
+    if (workers_[index].dies_in > 0 && --workers_[index].dies_in == 0) {
+      count(FaultKind::kWorkerKilledBetween);
+      return kill_worker(index, workers_[index].down_ns, false);
+    }
+    if (auto* message = std::get_if<ToScheduler>(&action)) to_scheduler(index, std::move(*message));
     if (const auto* start = std::get_if<StartUnit>(&action)) start_unit(index, start->run);
     if (const auto* stop = std::get_if<StopUnit>(&action)) stop_unit(index, *stop);
     if (std::holds_alternative<Exit>(action)) {
@@ -98,18 +104,18 @@ void Simulation::schedule_end(std::uint32_t index) {
   Trainer& trainer = worker.trainer;
   std::int64_t batches = trainer.until - trainer.from;
   if (trainer.fault || trainer.dies) batches = std::min<std::int64_t>(batches, 1);
-  const std::int64_t end = trainer.started.ns + batches * plan_.batch_ns[index];
+  const std::int64_t end = trainer.started.ns + batches * plan_.batch_ns[worker.as];
   ++trainer.generation;
   queue_.push({std::max(end, now_.ns), order_++, EventKind::kUnitEnd, index, worker.life, trainer.generation});
 }
 
 void Simulation::stop_unit(std::uint32_t index, const StopUnit& stop) {
   Trainer& trainer = workers_[index].trainer;
+  const std::int64_t batch_ns = plan_.batch_ns[workers_[index].as];
   if (!trainer.busy || trainer.hangs || trainer.run.lease.token != stop.token) return;
   trainer.keep = stop.keep;
   const std::int64_t passed = std::max<std::int64_t>(0, now_ - trainer.started);
-  const std::int64_t done =
-      (passed + plan_.batch_ns[index] - 1) / plan_.batch_ns[index];  // the batch that runs ends first
+  const std::int64_t done = (passed + batch_ns - 1) / batch_ns;  // the batch that runs ends first
   trainer.until = static_cast<std::uint32_t>(std::min<std::int64_t>(trainer.until, trainer.from + done));
   schedule_end(index);
 }

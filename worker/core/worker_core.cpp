@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/marks.h"
 
 namespace modelhop {
 namespace {
@@ -57,6 +58,8 @@ void WorkerCore::on_tick(Instant now, std::vector<WorkerAction>& out) {
   }
   for (Waiting& waiting : reports_) {
     if (now < waiting.resend_at) continue;
+    if (waiting.said) mark(Mark::kReportAgain);
+    waiting.said = true;
     waiting.resend_at = now + config_.resend_ms * kMillisecond;
     out.push_back(ToScheduler(UnitDone{config_.incarnation, waiting.report}));
   }
@@ -94,7 +97,10 @@ std::vector<Progress> WorkerCore::progress() const {
 }
 
 bool WorkerCore::obeys(std::uint64_t boot, std::uint64_t seq) {
-  if (boot < boot_seen_) return false;
+  if (boot < boot_seen_) {
+    mark(Mark::kOldBootIgnored);
+    return false;
+  }
   boot_seen_ = boot;
   if (boot == seq_boot_) seq_seen_ = std::max(seq_seen_, seq);
   return true;
@@ -133,6 +139,7 @@ void WorkerCore::on_message(Instant now, const ToWorker& message, std::vector<Wo
                    if (running_ && running_->run.lease.token == yield.token) stop(yield.keep, out);
                    if (next_ && next_->lease.token == yield.token) {
                      // Not begun: nothing to keep, so its parent is what was reached.
+                     mark(Mark::kWaitingUnitYielded);
                      UnitReport report;
                      report.experiment = yield.experiment;
                      report.unit = yield.unit;
@@ -169,6 +176,7 @@ void WorkerCore::on_dismiss(const Dismiss& dismiss) {
 void WorkerCore::on_saved(Instant now, const StateSaved& saved) {
   for (Waiting& waiting : reports_) {
     if (waiting.report.token != saved.token || !being_saved(waiting.report)) continue;
+    if (waiting.resend_at == kNever) mark(Mark::kSavedLater);
     waiting.report.members.front().durable = true;
     waiting.report.times.save_ns = saved.save_ns;
     waiting.resend_at = now;
@@ -181,6 +189,7 @@ void WorkerCore::on_run(Instant, const RunUnit& run, std::vector<WorkerAction>& 
   if (draining_) return;  // its lease goes with us when we leave
   if (running_) {
     // We have one slot: the scheduler has given up what runs.
+    mark(Mark::kNewerUnitWaits);
     stop(false, out);
     next_ = run;
     return;
@@ -226,6 +235,7 @@ void WorkerCore::leave_if_done(Instant now, std::vector<WorkerAction>& out) {
   if (!draining_) return;
   const bool done = !running_ && reports_.empty();
   if (!done && now < drain_until_) return;
+  if (!done) mark(Mark::kDrainRanOut);
   left_ = true;
   if (welcomed_) out.push_back(ToScheduler(WorkerBye{config_.incarnation, drain_reason_}));
   out.push_back(Exit{done ? 0 : 1, drain_reason_});

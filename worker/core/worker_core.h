@@ -89,6 +89,7 @@ class WorkerCore {
   struct Waiting {  // a report of which the scheduler does not know all yet
     UnitReport report;
     Instant resend_at;  // accepted, and its state still being saved: never
+    bool said{};
   };
 
   void on_message(Instant now, const ToWorker& message, std::vector<WorkerAction>& out);

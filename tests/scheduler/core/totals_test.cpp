@@ -215,11 +215,29 @@ TEST_CASE("a lease that nobody renews is counted as expired, one of a silent wor
     REQUIRE(rig.create(make_spec(1, 1), 1).ok());
     rig.hello(1);
     const Incarnation self = rig.open_leases().at(0).incarnation;
-    for (int s = 0; s < 16; ++s) {
-      rig.now = rig.now + kSecond;
+    for (int i = 0; i < 32; ++i) {
+      rig.now = rig.now + kSecond / 2;
       heartbeats ? rig.step(Heartbeat{self, {}}) : rig.step(Tick{});  // names no unit
     }
     CHECK(rig.core.counts(rig.now).lease_expirations == (heartbeats ? 1 : 0));
     CHECK(rig.core.totals().released[static_cast<std::size_t>(Fault::kWorkerLost)] == 1);
+  }
+}
+
+TEST_CASE("time in which the scheduler was stopped counts against no worker", "[core][totals]") {
+  for (const bool stopped : {true, false}) {
+    Rig rig;
+    REQUIRE(rig.create(make_spec(1, 1), 1).ok());
+    rig.hello(1);
+    for (int i = 0; i < 120; ++i) {
+      if (!stopped || i == 119) rig.step(Tick{});
+      rig.now = rig.now + kSecond / 2;
+    }
+    CHECK(rig.core.state().workers.at(0).present == stopped);
+    for (int i = 0; stopped && i < 21; ++i) {  // its silence from now on tells
+      rig.step(Tick{});
+      rig.now = rig.now + kSecond / 2;
+    }
+    CHECK(!rig.core.state().workers.at(0).present);
   }
 }
