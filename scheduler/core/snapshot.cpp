@@ -48,9 +48,9 @@ class Text {
       out += '.';
       number(value.counter);
       out += '"';
-    } else if constexpr (requires { value.bytes; }) {
+    } else if constexpr (kIsDigest<T>) {
       hex(value.bytes);
-    } else if constexpr (requires { value.value; }) {
+    } else if constexpr (kIsId<T> || std::is_same_v<T, PartitionIndex> || std::is_same_v<T, WallMs>) {
       number(value.value);
     } else if constexpr (kIsMap<T>) {
       out += '{';

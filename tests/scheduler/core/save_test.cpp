@@ -93,6 +93,7 @@ TEST_CASE("a saved state is read back as the same state, index and bytes", "[cor
   Core loaded({}, hooks());
   REQUIRE(loaded.load(bytes).ok());
   CHECK(loaded.snapshot() == rig.core.snapshot());
+  CHECK(rig.core.snapshot().find("\"validation\":[{\"name\":\"loss\"") != std::string::npos);  // all of a milestone
   CHECK(loaded.totals() == rig.core.totals());
   CHECK(loaded.check_index().empty());
   CHECK(loaded.save() == bytes);
