@@ -57,9 +57,9 @@ Result<std::unique_ptr<Journal>> open_journal(const std::string& state_dir, std:
 
 // Reads the records after `after` in order, in the archive and in journal.db, and returns the last. Read-only, works
 // beside a live scheduler and on a copy. Stops at the first that `sink` refuses or that is damaged: kCorrupt, naming
-// the seq. kNotFound: there is no journal.
+// the seq. kNotFound: there is no journal. What lies after `until` is not looked at.
 Result<JournalEnd> read_journal(const std::string& state_dir, const JournalEnd& after,
-                                const std::function<Status(const Record&)>& sink);
+                                const std::function<Status(const Record&)>& sink, std::uint64_t until = UINT64_MAX);
 Status read_journal(const std::string& state_dir, const std::function<Status(const Record&)>& sink);  // all of them
 // The check that is stored with a record. None: it is not here.
 Result<std::optional<ContentHash>> stored_check(const std::string& state_dir, std::uint64_t seq);

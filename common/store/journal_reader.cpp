@@ -59,7 +59,8 @@ class SqliteJournalReader final : public JournalReader {
   JournalSequence sequence_;
 };
 
-Status read_rows(JournalSequence& sequence, JournalEnd& end, const std::function<Status(const Record&)>& sink) {
+Status read_rows(JournalSequence& sequence, JournalEnd& end, const std::function<Status(const Record&)>& sink,
+                 std::uint64_t until) {
   if (end.seq > 0) {
     ASSIGN_OR_RETURN(const auto stored, sequence.check_of(end.seq));
     if (!stored) {
@@ -68,6 +69,7 @@ Status read_rows(JournalSequence& sequence, JournalEnd& end, const std::function
     }
     if (*stored != end.check) return corrupt("record " + std::to_string(end.seq) + " is another one");
   }
+  if (end.seq >= until) return {};
   return sequence.walk(end.seq, {}, [&](const JournalSequence::Row& row) -> Result<bool> {
     const WallMs at{static_cast<std::int64_t>(row.at)};
     JournalEnd next = end;
@@ -79,14 +81,14 @@ Status read_rows(JournalSequence& sequence, JournalEnd& end, const std::function
       return Status(status.code(), name + " does not fit: " + status.message());
     }
     end = next;
-    return true;
+    return end.seq < until;
   });
 }
 
 }  // namespace
 
 Result<JournalEnd> read_journal(const std::string& state_dir, const JournalEnd& after,
-                                const std::function<Status(const Record&)>& sink) {
+                                const std::function<Status(const Record&)>& sink, std::uint64_t until) {
   JournalEnd end = after;
   const auto failed = [&](const Status& status) -> Status {
     if (status.code() == Code::kNotFound) return status;
@@ -100,7 +102,7 @@ Result<JournalEnd> read_journal(const std::string& state_dir, const JournalEnd& 
   Result<JournalSequence> sequence = JournalSequence::open(state_dir);
   if (!sequence.ok()) return failed(sequence.status());
   if (const Status status = sequence->begin(); !status.ok()) return failed(status);
-  const Status status = read_rows(*sequence, end, sink);
+  const Status status = read_rows(*sequence, end, sink, until);
   sequence->end();
   if (!status.ok()) return failed(status);
   return end;

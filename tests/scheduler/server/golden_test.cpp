@@ -13,6 +13,7 @@
 #include "common/store/archive.h"
 #include "common/store/snapshot_file.h"
 #include "scheduler/server/recovery.h"
+#include "scheduler/server/replay.h"
 #include "scheduler/sim/simulation.h"
 #include "tests/common/store/scratch.h"
 
@@ -198,6 +199,11 @@ TEST_CASE("the golden files of every format are read to the state they were", "[
     INFO(status.message());
     REQUIRE(status.ok());
     const std::vector<std::uint64_t> snapshots = list_snapshots(copy);
+    const Result<Replay> replay = replay_journal(copy, golden_hooks());
+    INFO(replay.status().message());
+    REQUIRE(replay.ok());
+    CHECK_FALSE(replay->difference);
+    CHECK(replay->snapshots.size() == snapshots.size());
     CHECK(snapshots.size() == (entry.path().filename().string().starts_with("0-") ? 0 : 1));
     for (const bool with_snapshot : {true, false}) {
       if (with_snapshot && snapshots.empty()) continue;
