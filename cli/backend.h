@@ -28,6 +28,8 @@ class Backend {
 Result<std::unique_ptr<Backend>> open_http(const std::string& server);
 Result<std::unique_ptr<Backend>> open_state_dir(const std::string& state_dir);
 std::unique_ptr<Backend> open_service(Service& service);
+// A core as the records up to some seq left it; times and states are shown as of then.
+std::unique_ptr<Backend> open_past(std::unique_ptr<Core> core, const std::string& name);
 // --server or --state-dir, whichever was given with more weight; the default is the server.
 Result<std::unique_ptr<Backend>> open_backend(const Settings& settings);
 

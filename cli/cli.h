@@ -48,6 +48,8 @@ void add_space(CLI::App& app, Cli& cli);
 void add_experiment(CLI::App& app, Cli& cli);
 void add_experiment_changes(CLI::App* exp, Cli& cli);  // create, stop, cancel, delete, wait
 void add_experiment_scores(CLI::App* exp, Cli& cli);   // best, verify
+void add_experiment_replay(CLI::App* exp, Cli& cli);
+void add_experiment_rerun(CLI::App* exp, Cli& cli);
 void add_trial(CLI::App& app, Cli& cli);
 void add_checkpoint(CLI::App& app, Cli& cli);
 void add_worker(CLI::App& app, Cli& cli);

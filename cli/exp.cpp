@@ -217,6 +217,8 @@ void add_experiment(CLI::App& app, Cli& cli) {
                                "  modelhop exp why e7")),
          cli, [&cli, options] { return why(cli, *options); });
   add_experiment_scores(exp, cli);
+  add_experiment_replay(exp, cli);
+  add_experiment_rerun(exp, cli);
   command = with_name(add_command(exp, "export", "Write a row a trial; equal runs give equal bytes",
                                   "  modelhop exp export e7 --format csv > trials.csv\n"
                                   "  modelhop exp export e7 --format jsonl --units --state-dir D"));

@@ -10,23 +10,19 @@
 namespace modelhop::cli {
 namespace {
 
-class StateDirBackend final : public Backend {
+// A state that does not change any more.
+class CoreBackend : public Backend {
  public:
-  explicit StateDirBackend(std::string state_dir)
-      : state_dir_(std::move(state_dir)), served_(journal_held(state_dir_)) {}
-
-  Status read() {
-    ASSIGN_OR_RETURN(Recovery recovery, recover(state_dir_, CoreConfig{}));
-    core_ = std::move(recovery.core);
-    return {};
-  }
+  // `served`: whether what is unfinished in it goes on. `at`: the time it is shown for; none: now.
+  CoreBackend(std::unique_ptr<Core> core, std::string name, bool served, std::optional<WallMs> at)
+      : core_(std::move(core)), name_(std::move(name)), served_(served), at_(at) {}
 
   Result<ApiResponse> ask(const ApiRequest& request) override {
     if (request.method != "GET") {
-      return conflict("state directory " + state_dir_ +
+      return conflict(name_ +
                       " is read-only here: start `modelhop scheduler` on it and use --server to change anything");
     }
-    const ApiContext context{monotonic_now(), wall_now(), false, kModelhopVersion, served_};
+    const ApiContext context{monotonic_now(), at_.value_or(wall_now()), false, kModelhopVersion, served_};
     return answer(*core_, context, request);
   }
 
@@ -35,12 +31,13 @@ class StateDirBackend final : public Backend {
   }
 
   bool live() const override { return false; }
-  std::string describe() const override { return "state directory " + state_dir_; }
+  std::string describe() const override { return name_; }
 
  private:
-  const std::string state_dir_;
+  const std::unique_ptr<Core> core_;
+  const std::string name_;
   const bool served_;
-  std::unique_ptr<Core> core_;
+  const std::optional<WallMs> at_;
 };
 
 class ServiceBackend final : public Backend {
@@ -100,9 +97,15 @@ class ServiceBackend final : public Backend {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> open_state_dir(const std::string& state_dir) {
-  auto backend = std::make_unique<StateDirBackend>(state_dir);
-  RETURN_IF_ERROR(backend->read());
-  return std::unique_ptr<Backend>(std::move(backend));
+  const bool served = journal_held(state_dir);
+  ASSIGN_OR_RETURN(Recovery recovery, recover(state_dir, CoreConfig{}));
+  return std::unique_ptr<Backend>(
+      std::make_unique<CoreBackend>(std::move(recovery.core), "state directory " + state_dir, served, std::nullopt));
+}
+
+std::unique_ptr<Backend> open_past(std::unique_ptr<Core> core, const std::string& name) {
+  const WallMs at = core->state().at;
+  return std::make_unique<CoreBackend>(std::move(core), name, true, at);
 }
 
 std::unique_ptr<Backend> open_service(Service& service) { return std::make_unique<ServiceBackend>(service); }

@@ -9,6 +9,7 @@
 
 #include "cli/attended_service.h"
 #include "cli/cli.h"
+#include "cli/follow.h"
 #include "cli/spec_check.h"
 #include "cli/spec_input.h"
 #include "cli/watch.h"
@@ -30,8 +31,6 @@ struct RunOptions {
   std::string disk_reserve;
   Option port_given;
 };
-
-std::string workers_text(unsigned workers) { return fmt::format("{} worker{}", workers, workers == 1 ? "" : "s"); }
 
 // On --port, or on any free one where 8080 is taken and nobody asked for it.
 Result<std::unique_ptr<WebServer>> start_web(const Cli& cli, const RunOptions& options, Service& service) {
@@ -78,20 +77,6 @@ void print_results(const Cli& cli, Backend& backend, const Json& experiment) {
   }
 }
 
-// First Ctrl-C: drain; second: end now.
-Result<int> end_early(const Cli& cli, LocalCluster& cluster) {
-  cli.note("\ndraining: running units stop at their next batch and are saved; press Ctrl-C again to end now");
-  cluster.drain();
-  while (!cluster.wait_stopped(100)) {
-    if (Interrupts::count() < 2) continue;
-    cluster.kill();
-    cli.note("ended; nothing that was saved is lost");
-    break;
-  }
-  cli.note("run the same command again to go on");
-  return kInterruptExit;
-}
-
 Result<int> follow(const Cli& cli, const RunOptions& options, LocalCluster& cluster,
                    const LocalCluster::Submitted& submitted) {
   const auto backend = open_service(cluster.service());
@@ -105,25 +90,11 @@ Result<int> follow(const Cli& cli, const RunOptions& options, LocalCluster& clus
                          count_of(experiment, "trials_planned"), count_of(experiment, "visits_planned"),
                          workers_text(options.cluster.workers)));
   }
-  const bool live_view = !cli.quiet && isatty(STDERR_FILENO) == 1;
   const std::uint64_t told = submitted.resumed ? count_of(experiment, "seq") : 0;
-  std::FILE* const quiet = cli.quiet ? std::fopen("/dev/null", "w") : nullptr;
-  Watch watch(*backend, experiment, told, quiet != nullptr ? quiet : stderr, live_view);
-  for (;;) {
-    if (Interrupts::count() > 0) {
-      watch.finish();
-      return end_early(cli, cluster);
-    }
-    if (const Status failure = cluster.failure(); !failure.ok()) {
-      watch.finish();
-      return failure;
-    }
-    ASSIGN_OR_RETURN(const bool ended, watch.step(100, "Ctrl-C drains and saves; run again to go on"));
-    if (ended) break;
-  }
-  watch.finish();
-  print_results(cli, *backend, watch.experiment());
-  return exit_of(watch.experiment());
+  ASSIGN_OR_RETURN(const auto ended, follow_here(cli, cluster, *backend, experiment, told));
+  if (!ended) return kInterruptExit;
+  print_results(cli, *backend, *ended);
+  return exit_of(*ended);
 }
 
 // Whoever polled or streamed just before the end is given the time to see it, while the workers leave.

@@ -2,6 +2,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
+#include "common/store/journal.h"
 #include "tests/cli/shell.h"
 
 namespace modelhop::cli {
@@ -115,9 +116,10 @@ TEST_CASE("every command that prints data prints it as a table, as JSON and as C
   CHECK(shown.out.find("why, and how\n") != std::string::npos);
   CHECK(shown.out.find("tests\n") != std::string::npos);
   for (const std::string words :
-       {"exp list", "exp show e1", "exp why e1", "exp best e1", "trial list e1", "trial show e1.1",
-        "checkpoint list e1", "checkpoint show e1.1", "worker list", "worker show w1", "data list", "data show d",
-        "space preview spec.json", "space sample spec.json", "config show", "config show --origin", "version"}) {
+       {"exp list", "exp show e1", "exp why e1", "exp best e1", "exp replay", "exp replay e1", "trial list e1",
+        "trial show e1.1", "checkpoint list e1", "checkpoint show e1.1", "worker list", "worker show w1", "data list",
+        "data show d", "space preview spec.json", "space sample spec.json", "config show", "config show --origin",
+        "version"}) {
     INFO(words);
     const std::string state = words.starts_with("space") ? " --state-dir state -q" : " --state-dir state";
     const Ran table = project.run(words + state);
@@ -135,6 +137,86 @@ TEST_CASE("every command that prints data prints it as a table, as JSON and as C
     for (std::size_t width : widths) CHECK(width == widths.front());
     CHECK(csv.out.find("null") == std::string::npos);
   }
+}
+
+// The records of one state directory in another, each as `change` leaves it, with checksums that are right.
+void copy_journal(const std::string& from, const std::string& to, const std::function<void(Record&)>& change) {
+  std::vector<Record> records;
+  const Status read = read_journal(from, [&](const Record& record) -> Status {
+    records.push_back(record);
+    change(records.back());
+    return {};
+  });
+  REQUIRE(read.ok());
+  std::filesystem::create_directories(to);
+  auto journal = std::move(open_journal(to)).value();
+  journal->append(std::move(records));
+  journal->flush();
+}
+
+TEST_CASE("a run is replayed and run again: equal, unless a record says what was not so", "[cli][run]") {
+  const Project project;
+  REQUIRE(project.run("run spec.json --state-dir state --port 0 --workers 1").exit == 0);
+  const Ran replayed = project.run("exp replay --state-dir state -o json");
+  REQUIRE(replayed.exit == 0);
+  const auto json = nlohmann::json::parse(replayed.out);
+  CHECK(json["equal"] == true);
+  CHECK(json["experiments"][0]["units"] == 8);
+  CHECK(json["experiments"][0]["trials"]["COMPLETED"] == 2);
+  CHECK(project.run("exp replay --state-dir state").out.find("equal, byte for byte") != std::string::npos);
+  CHECK(project.run("exp replay --server http://127.0.0.1:1").err.find("needs the --state-dir") != std::string::npos);
+  CHECK(project.run("exp replay nobody --state-dir state").exit == 3);
+  const std::string end = json["records"].dump();
+  CHECK(project.run("exp replay --until " + end + " --state-dir state -q").out.find("COMPLETED") != std::string::npos);
+  CHECK(project.run("exp replay --until 0 --state-dir state").exit == 2);
+  CHECK(project.run("exp replay --until 100000 --state-dir state").err.find("ends at record " + end) !=
+        std::string::npos);
+  bool lied = false;
+  copy_journal(project.shell.folder + "/state", project.shell.folder + "/lie", [&](Record& record) {
+    auto* milestone = std::get_if<TrialEvaluated>(&record.body);
+    if (milestone == nullptr || lied) return;
+    lied = true;
+    milestone->validation.at(0).total += 1;
+  });
+  const Ran again = project.run("exp rerun e1 --state-dir state --workers 2");
+  INFO(again.out << again.err);
+  CHECK(again.exit == 0);
+  CHECK(again.out == "e1 and e2: 2 trials, 4 milestones, 6 state hashes compared: equal\n");
+  CHECK(project.run("exp show e2 --state-dir state").out.find("small-rerun") != std::string::npos);
+  const Ran lie = project.run("exp rerun small --name truth --state-dir lie --workers 2");
+  INFO(lie.out << lie.err);
+  CHECK(lie.exit == 1);
+  CHECK(lie.out.find("val_loss") != std::string::npos);
+  CHECK(lie.out.find("e1 and e2: 2 trials, 4 milestones, 6 state hashes compared: DIFFERENT in 1") !=
+        std::string::npos);
+  CHECK(project.run("exp replay --state-dir lie").exit == 0);  // a journal says nothing of what it was not told
+}
+
+TEST_CASE("what cannot be run again is refused before anything is started", "[cli][run]") {
+  const Project project;
+  REQUIRE(project.run("run spec.json --state-dir state --port 0 --set execution.reproducibility=verify").exit == 0);
+  REQUIRE(project.run("run spec.json --state-dir state --port 0").exit == 0);
+  const Ran level = project.run("exp rerun e1 --state-dir state");
+  CHECK(level.exit == 5);
+  CHECK(level.err.find("e1 promises `verify`") != std::string::npos);
+  CHECK(project.run("exp rerun e9 --state-dir state").exit == 3);
+  CHECK(project.run("exp rerun --state-dir state").exit == 2);
+  copy_journal(project.shell.folder + "/state", project.shell.folder + "/stopped", [&](Record& record) {
+    auto* change = std::get_if<ExperimentStateChanged>(&record.body);
+    if (change != nullptr && change->state == ExperimentState::kCompleted) change->state = ExperimentState::kFailed;
+  });
+  const Ran failed = project.run("exp rerun e2 --state-dir stopped");
+  CHECK(failed.exit == 5);
+  CHECK(failed.err.find("e2 is FAILED: only one that ended COMPLETED") != std::string::npos);
+  REQUIRE(project.run("data delete d").exit == 0);
+  const Ran gone = project.run("exp rerun e2 --state-dir state");
+  CHECK(gone.exit == 5);
+  CHECK(gone.err.find("which is gone") != std::string::npos);
+  REQUIRE(project.run("data import d --from npy raw --partitions 2 --validation-rows 40 --seed 5").exit == 0);
+  const Ran other = project.run("exp rerun e2 --state-dir state");
+  CHECK(other.exit == 5);
+  CHECK(other.err.find("and the store has it as") != std::string::npos);
+  CHECK(project.run("exp list --state-dir state -o csv").out.find("rerun") == std::string::npos);
 }
 
 }  // namespace
