@@ -35,6 +35,12 @@ enum class Mark : std::uint8_t {
   kReleasedByStop,             // a running unit's trial was ended
   kDeletionAskedAgain,         // at boot
   kSearchBounded,              // a search wanted more trials than there was room for
+  kRetried,                    // a trial that had ended goes on
+  kGarbageOnItsWay,            // gc keeps what no row names, for its report may come
+  kGarbageSaving,              // gc keeps what is accepted and already in the store, though nobody has said so
+  kGarbagePassed,              // gc deletes what the head has passed
+  kGarbageOfOldLineage,        // gc deletes what was made before a rollback
+  kGarbageOfEnded,             // gc deletes what a trial has left that ended
   // worker/core
   kNewerUnitWaits,      // a newer lease came while a unit still ran
   kWaitingUnitYielded,  // and was asked back before it began

@@ -92,11 +92,4 @@ std::vector<std::uint8_t> encode_state_header(const StateLayout& layout, const S
   return bytes;
 }
 
-std::string state_blob_name(const StateRef& ref, StateNaming naming) {
-  const std::uint64_t visits = std::uint64_t{ref.at.epoch} * naming.partitions + ref.at.visit;
-  return "states/c" + std::to_string(naming.cluster) + "/" + to_string(ref.experiment) + "/" +
-         std::to_string(ref.trial.value) + "/" + std::to_string(ref.lineage) + "." + std::to_string(visits) + "-" +
-         to_string(ref.hash) + ".safetensors";
-}
-
 }  // namespace modelhop

@@ -2,10 +2,13 @@
 // A state on disk and on the wire: safetensors, pads as "_pad.N", cursor and names in its metadata.
 // Format: docs/formats.md, "State".
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "common/base/state_name.h"
 #include "common/state/arena.h"
 
 namespace modelhop {
@@ -34,5 +37,10 @@ struct StateNaming {
 };
 // "states/c1/e7/12/0.20-<hash>.safetensors": lineage, completed visits, hash. Unique by content; our own ids only.
 std::string state_blob_name(const StateRef& ref, StateNaming naming);
+std::string state_blob_name(const StateName& name, std::uint64_t cluster);
+// "states/c1/": what all of a cluster's names begin with.
+std::string states_folder(std::uint64_t cluster);
+// Total. None: state_blob_name() of this cluster cannot have made it.
+std::optional<StateName> parse_state_blob_name(std::string_view blob, std::uint64_t cluster);
 
 }  // namespace modelhop

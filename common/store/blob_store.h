@@ -24,6 +24,11 @@ struct BlobEntry {
   WallMs modified;
 };
 
+struct BlobScan {
+  std::vector<BlobEntry> entries;  // by name
+  bool complete{};                 // there are no more
+};
+
 // Names are '/'-separated paths of [A-Za-z0-9._-] (no "." or ".." part), made of our own ids and hashes only.
 // Threads: every call from any thread.
 class BlobStore {
@@ -39,11 +44,21 @@ class BlobStore {
   virtual Result<std::string> local_path(const std::string& name) = 0;
   virtual Result<BlobEntry> stat(const std::string& name) = 0;
   virtual Result<std::vector<BlobEntry>> list(const std::string& prefix) = 0;  // by name
-  virtual Result<DiskRoom> room() = 0;                                         // of the disk it lies on
-  virtual Status remove(const std::string& name) = 0;                          // removing what is not there is ok
+  // The first `max` blobs of a folder ("states/c1/"; "": of all) whose names come after `after`. Bounded, and strict:
+  // an entry that cannot be looked at is an error that names it. Links are not followed; what is no plain file is no
+  // blob.
+  virtual Result<BlobScan> scan(const std::string& folder, const std::string& after, std::size_t max) = 0;
+  // What writers that died have left behind: names of remove_leftover(), in no order, at most `max`.
+  virtual Result<std::vector<BlobEntry>> leftovers(std::size_t max) = 0;
+  virtual Status remove_leftover(const std::string& name) = 0;  // removing what is not there is ok
+  virtual Result<WallMs> clock() = 0;                           // the store's own, as `modified` shows it
+  virtual Result<DiskRoom> room() = 0;                          // of the disk it lies on
+  virtual Status remove(const std::string& name) = 0;           // removing what is not there is ok
 };
 
 // `uri`: a path or file:///path. Creates the folder; probes by writing that it is writable and keeps exclusive creates.
 Result<std::unique_ptr<BlobStore>> open_store(const std::string& uri);
+// Neither creates, probes nor tidies: for looking only. kNotFound: there is no such folder.
+Result<std::unique_ptr<BlobStore>> open_store_to_look(const std::string& uri);
 
 }  // namespace modelhop

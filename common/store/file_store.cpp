@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <random>
 
 #include "common/store/blob_store.h"
@@ -127,9 +130,7 @@ class FileBlobStore final : public BlobStore {
       return file_error(path, "cannot be found");
     }
     if (!S_ISREG(info.st_mode)) return not_found(path + ": is no blob");
-    return BlobEntry{name,
-                     static_cast<std::uint64_t>(info.st_size),
-                     {info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1'000'000}};
+    return BlobEntry{name, static_cast<std::uint64_t>(info.st_size), modified(info)};
   }
 
   Result<std::vector<BlobEntry>> list(const std::string& prefix) override {
@@ -158,6 +159,45 @@ class FileBlobStore final : public BlobStore {
     return entries;
   }
 
+  Result<BlobScan> scan(const std::string& folder, const std::string& after, std::size_t max) override {
+    if (!folder.empty()) RETURN_IF_ERROR(check_name(folder.substr(0, folder.size() - 1)));
+    BlobScan found;
+    found.complete = true;
+    RETURN_IF_ERROR(scan_folder(root_, folder, after, max, found));
+    return found;
+  }
+
+  Result<std::vector<BlobEntry>> leftovers(std::size_t max) override {
+    BlobScan found;
+    RETURN_IF_ERROR(scan_folder(root_ + "/tmp", "", "", max, found));
+    return std::move(found.entries);
+  }
+
+  Status remove_leftover(const std::string& name) override {
+    RETURN_IF_ERROR(check_name(name));
+    const std::string path = root_ + "/tmp/" + name;
+    if (file_system().unlink(path) != 0 && errno != ENOENT) return file_error(path, "cannot be removed");
+    return {};
+  }
+
+  Result<WallMs> clock() override {
+    const std::string path = temp_path();
+    struct ::stat info {};
+    {
+      const File file(file_system().open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC));
+      if (file.get() < 0) return file_error(path, "cannot be created");
+      const std::uint8_t byte = 0;  // on a shared file system the server's clock tells when something was written
+      const Status written = write_all(file, {&byte, 1}, path);
+      const bool known = written.ok() && file_system().fsync(file.get()) == 0 && ::fstat(file.get(), &info) == 0;
+      const int error = errno;
+      file_system().unlink(path);
+      errno = error;
+      RETURN_IF_ERROR(written);
+      if (!known) return file_error(path, "cannot be asked for its time");
+    }
+    return modified(info);
+  }
+
   Result<DiskRoom> room() override { return disk_room(root_); }
 
   Status remove(const std::string& name) override {
@@ -176,6 +216,10 @@ class FileBlobStore final : public BlobStore {
   }
 
  private:
+  static WallMs modified(const struct ::stat& info) {
+    return {info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1'000'000};
+  }
+
   std::string temp_path() {
     char name[64];
     std::snprintf(name, sizeof name, "/tmp/%d-%016llx-%llu", static_cast<int>(::getpid()),
@@ -216,6 +260,47 @@ class FileBlobStore final : public BlobStore {
     return Status(Code::kEnvironment, file_error(path, "cannot be named").message());
   }
 
+  // Adds what comes after `after`, folder by folder in order of name, a folder's name ending in '/' as its blobs' do.
+  // What is removed meanwhile is left out.
+  static Status scan_folder(const std::string& root, const std::string& folder, const std::string& after,
+                            std::size_t max, BlobScan& found) {
+    const std::string path = root + "/" + folder;
+    const int descriptor = file_system().open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0 && errno == ENOENT) return {};
+    if (descriptor < 0) return file_error(path, "cannot be listed");
+    const std::unique_ptr<DIR, int (*)(DIR*)> open(::fdopendir(descriptor), ::closedir);
+    if (open == nullptr) return file_error(path, "cannot be listed");
+    std::map<std::string, struct ::stat> entries;
+    for (errno = 0; const ::dirent* entry = ::readdir(open.get()); errno = 0) {
+      std::string name = folder + entry->d_name;
+      struct ::stat info {};
+      if (!check_name(name).ok()) continue;
+      if (::fstatat(descriptor, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) continue;
+        return file_error(root + "/" + name, "cannot be looked at");
+      }
+      if (S_ISDIR(info.st_mode)) {
+        name += '/';
+        if (name > after || after.starts_with(name)) entries.emplace(std::move(name), info);
+      } else if (S_ISREG(info.st_mode) && name > after) {
+        entries.emplace(std::move(name), info);
+      }
+    }
+    if (errno != 0) return file_error(path, "cannot be listed");
+    for (const auto& [name, info] : entries) {
+      if (name.back() == '/') {
+        RETURN_IF_ERROR(scan_folder(root, name, after, max, found));
+        if (!found.complete) return {};
+      } else if (found.entries.size() == max) {
+        found.complete = false;
+        return {};
+      } else {
+        found.entries.push_back({name, static_cast<std::uint64_t>(info.st_size), modified(info)});
+      }
+    }
+    return {};
+  }
+
   void remove_stale_temps() {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(root_ + "/tmp", error)) {
@@ -230,17 +315,28 @@ class FileBlobStore final : public BlobStore {
   std::atomic<std::uint64_t> next_{0};
 };
 
-}  // namespace
-
-Result<std::unique_ptr<BlobStore>> open_store(const std::string& uri) {
-  std::string path = uri;
-  if (path.starts_with("file://")) path = path.substr(7);
+Result<std::string> path_of(const std::string& uri) {
+  const std::string path = uri.starts_with("file://") ? uri.substr(7) : uri;
   if (path.empty() || path.find("://") != std::string::npos) {
     return invalid("store \"" + uri + "\": wants a path or file:///path");
   }
-  auto store = std::make_unique<FileBlobStore>(fs::absolute(path).lexically_normal().string());
+  return fs::absolute(path).lexically_normal().string();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BlobStore>> open_store(const std::string& uri) {
+  ASSIGN_OR_RETURN(std::string path, path_of(uri));
+  auto store = std::make_unique<FileBlobStore>(std::move(path));
   RETURN_IF_ERROR(store->prepare());
   return std::unique_ptr<BlobStore>(std::move(store));
+}
+
+Result<std::unique_ptr<BlobStore>> open_store_to_look(const std::string& uri) {
+  ASSIGN_OR_RETURN(std::string path, path_of(uri));
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return not_found("store " + path + ": there is no such folder");
+  return std::unique_ptr<BlobStore>(std::make_unique<FileBlobStore>(std::move(path)));
 }
 
 }  // namespace modelhop

@@ -301,6 +301,7 @@ template <class A>
 void fields(A& a, Like<TrialResumed> auto& v) {
   a("experiment", v.experiment);
   a("trial", v.trial);
+  a("lineage", v.lineage);
   a.cut("reason", v.reason, kDetailBytesMax);
 }
 template <class A>

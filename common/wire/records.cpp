@@ -27,7 +27,7 @@ constexpr std::array<Type, std::variant_size_v<RecordBody>> kTypes = {{
     {"trial_created", 1},
     {"trial_evaluated", 1},
     {"trial_paused", 1},
-    {"trial_resumed", 1},
+    {"trial_resumed", 2},
     {"trial_ended", 1},
     {"trial_rolled_back", 1},
     {"unit_leased", 1},
@@ -50,6 +50,7 @@ struct Upgrade {
 };
 constexpr Upgrade kUpgrades[] = {
     {"booted", 1, "accept_lost_tail", "false"},
+    {"trial_resumed", 1, "lineage", "0"},     // it went on with the one that it had
     {"unit_finished", 1, "durable", "true"},  // a state was in the store before its unit was reported
 };
 

@@ -122,6 +122,7 @@ struct TrialPaused {  // no unit of it is leased until it is resumed
 struct TrialResumed {  // from a pause, or tried again after its end, with its faults forgotten
   ExperimentId experiment;
   TrialId trial;
+  std::uint32_t lineage{};  // of the states it makes from now on; 0: as before
   std::string reason;
 };
 struct TrialEnded {

@@ -186,6 +186,8 @@ Status Core::Impl::on(const TrialResumed& record, WallMs) {
   const TrialState to = trial->started_at == WallMs{} ? TrialState::kPending : TrialState::kRunning;
   REFUSE_IF(!has_edge(kTrialEdges, trial->state, to),
             to_string(record.experiment, record.trial) + " is " + to_string(trial->state));
+  REFUSE_IF(record.lineage != 0 && record.lineage != trial->lineage + (live(trial->state) ? 0 : 1),
+            to_string(record.experiment, record.trial) + " has lineage " + std::to_string(trial->lineage));
   ExperimentIndex& ix = index_of(record.experiment);
   ix.paused -= trial->state == TrialState::kPaused;
   if (!live(trial->state)) {  // tried again
@@ -195,6 +197,7 @@ Status Core::Impl::on(const TrialResumed& record, WallMs) {
     trial->ended_at = {};
     trial->ended_seq = 0;
     trial->restarts = 0;
+    if (record.lineage != 0) trial->lineage = record.lineage;
     if (trial->unit) {
       UnitRow& unit = row->units[trial->unit.value - 1];
       unit.state = UnitState::kWaiting;

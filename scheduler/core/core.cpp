@@ -24,6 +24,7 @@ const Totals& Core::totals() const { return impl_->index.totals; }
 LiveCounts Core::counts(Instant now) const { return impl_->live_counts(now); }
 std::vector<Core::SlotStatus> Core::slots(Instant now) const { return impl_->slot_statuses(now); }
 const std::string& Core::disk_full() const { return impl_->disk_full; }
+Judgement Core::judge(const StateName& name) const { return impl_->judge(name); }
 bool Core::quiet() const {
   return std::none_of(impl_->index.slots.begin(), impl_->index.slots.end(),
                       [](const SlotIndex& slot) { return slot.experiment.value != 0; });

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/state_name.h"
 #include "scheduler/core/events.h"
 #include "scheduler/core/state.h"
 #include "scheduler/core/totals.h"
@@ -44,6 +45,12 @@ struct LiveAccounting {
   std::uint64_t bound_ns{};      // max(most loaded worker, longest trial), from measured units
 };
 
+// What becomes of a state that lies in the store.
+struct Judgement {
+  bool keep{};
+  const char* why{};  // for people
+};
+
 class Core {
  public:
   explicit Core(CoreConfig config);  // with default_hooks()
@@ -77,7 +84,11 @@ class Core {
   };
   std::vector<SlotStatus> slots(Instant now) const;  // by worker; those gone beyond replace_after_ms left out
   const std::string& disk_full() const;              // why no unit is leased; empty: there is room
-  bool quiet() const;                                // no lease is open: after DrainAll the service may stop
+  // Whether a state of this journal's cluster may be deleted: nothing needs it, and nothing can ever count on its name
+  // again. Once it may, it always may, whatever happens later: what lies in the store can be listed, judged and
+  // deleted one after another without a lock.
+  Judgement judge(const StateName& name) const;
+  bool quiet() const;            // no lease is open: after DrainAll the service may stop
   std::string snapshot() const;  // canonical JSON of the durable state: equal states give equal bytes
   std::vector<std::string> check_invariants() const;
   // Whether what apply() kept beside the state is what load() makes of it. Not part of check_invariants(): it costs

@@ -133,7 +133,7 @@ Status Core::Impl::control(ExperimentRow& experiment, TrialRow& trial, TrialCont
     case TrialControl::kResume:
       if (trial.state == TrialState::kPending || trial.state == TrialState::kRunning) return {};
       if (trial.state != TrialState::kPaused) return refused("it has ended; retry makes it go on");
-      emit(TrialResumed{experiment.id, trial.id, "resume was asked"});
+      emit(TrialResumed{experiment.id, trial.id, trial.lineage, "resume was asked"});
       return {};
     case TrialControl::kStop:
       if (trial.state == TrialState::kStopped) return {};
@@ -152,13 +152,15 @@ Status Core::Impl::control(ExperimentRow& experiment, TrialRow& trial, TrialCont
 }
 
 void Core::Impl::retry(ExperimentRow& experiment, TrialRow& trial) {
+  mark(Mark::kRetried);
   if (experiment.ended()) {
     emit(ExperimentStateChanged{experiment.id, ExperimentState::kRunning, "a trial is tried again", {}, 0});
     live_of(experiment.id) = ExperimentLive{};
     recover_account(experiment);
     place_dirty = true;
   }
-  emit(TrialResumed{experiment.id, trial.id, "retry was asked"});
+  // Of an ended trial gc deletes what nothing needs: it must never make one of those names again.
+  emit(TrialResumed{experiment.id, trial.id, trial.lineage + 1, "retry was asked"});
   const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
   if (trial.head.hash && !is_durable(trial, trial.head) && !held) {
     roll_back(experiment, trial, "its state was not kept when it ended");

@@ -2,7 +2,7 @@
 // Core's inside. Three kinds of data, kept apart: `state` and `index` are written by apply() alone and are the same
 // after replay; everything under "volatile" is lost in a crash and begin_serving() fills it anew. Files: apply*.cpp
 // write; core.cpp drives a step; workers.cpp, reports.cpp, experiments.cpp handle events; assign.cpp, placement.cpp,
-// retention.cpp, accounting.cpp decide; snapshot.cpp and invariants.cpp look.
+// retention.cpp, garbage.cpp, accounting.cpp decide; snapshot.cpp and invariants.cpp look.
 #include <optional>
 
 #include "common/base/marks.h"
@@ -223,8 +223,12 @@ struct Core::Impl {
                        const std::vector<WorkerId>& wanted);
 
   // --- retention.cpp ---
+  const char* why_needed(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref) const;
   void collect(ExperimentRow& experiment, TrialRow& trial);  // intends the deletion of states nothing needs
   void intend(ExperimentRow& experiment, const StateRef& state);
+
+  // --- garbage.cpp ---
+  Judgement judge(const StateName& name) const;
 
   // --- accounting.cpp ---
   void advance_accounts(Instant to);

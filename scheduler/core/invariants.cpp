@@ -196,6 +196,10 @@ void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
   expect(std::is_sorted(trial.stored.begin(), trial.stored.end(),
                         [](const SavedState& a, const SavedState& b) { return a.ref.at < b.ref.at; }),
          [&] { return name() + " has its stored states out of order"; });
+  for (const SavedState& saved : trial.stored) {
+    expect(impl_.why_needed(row, trial, saved.ref) != nullptr || !impl_.serving,
+           [&] { return name() + " keeps a state that nothing needs"; });
+  }
   if (live(trial.state)) {
     const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
     expect(!trial.head.hash || is_durable(trial, trial.head) || held,

@@ -30,7 +30,10 @@ const char* to_string(Mistake mistake) {
                                            "drain_ignored",
                                            "priority_forgotten_at_load",
                                            "stall_ignored",
-                                           "hang_not_excused"};
+                                           "hang_not_excused",
+                                           "garbage_ahead_of_head",
+                                           "garbage_level_with_head",
+                                           "garbage_held"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

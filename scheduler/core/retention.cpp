@@ -32,33 +32,36 @@ bool among_latest(const TrialRow& trial, const StateRef& ref, std::uint64_t coun
   return false;
 }
 
-bool needed(const ExperimentRow& experiment, const ExperimentIndex& index, const TrialRow& trial, const StateRef& ref) {
+}  // namespace
+
+// Why the policy, or what may yet happen, needs a state in the store. Null: nothing does.
+const char* Core::Impl::why_needed(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref) const {
   const Spec& spec = *experiment.spec;
   const Milestone* counted = counted_milestone(spec, trial);
   if (live(trial.state)) {
+    if (ref == trial.head && !planted(Mistake::kDeleteNeededState)) return "its trial goes on from it";
     // Its value may be the best so far at any time, so the state behind it stays until the next milestone.
-    if ((ref == trial.head && !planted(Mistake::kDeleteNeededState)) || (counted != nullptr && counted->state == ref))
-      return true;
+    if (counted != nullptr && counted->state == ref) return "its trial's value is of it";
     // While the head may still be lost with its holder, what it would go back to stays.
     if (ref == newest_before_head(trial) && !is_durable(trial, trial.head) &&
         !planted(Mistake::kRollbackTargetDeleted)) {
-      return true;
+      return "its trial would go back to it";
     }
   } else if (counted != nullptr && counted->state == ref) {
     // Values of ended trials are final, so whoever is not among the best of these will not be among the best at the
     // end.
-    const std::size_t kept = std::min<std::size_t>(spec.save_experiment_best, index.ended_best_first.size());
-    const auto end = index.ended_best_first.begin() + static_cast<std::ptrdiff_t>(kept);
-    if (std::find(index.ended_best_first.begin(), end, trial.id) != end) return true;
+    const std::vector<TrialId>& ranked = index_of(experiment.id).ended_best_first;
+    const std::size_t kept = std::min<std::size_t>(spec.save_experiment_best, ranked.size());
+    const auto end = ranked.begin() + static_cast<std::ptrdiff_t>(kept);
+    if (std::find(ranked.begin(), end, trial.id) != end) return "save_experiment_best";
   }
-  return among_latest(trial, ref, spec.save_trial_latest) || among_best(spec, trial, ref, spec.save_trial_best);
+  if (among_latest(trial, ref, spec.save_trial_latest)) return "save_trial_latest";
+  return among_best(spec, trial, ref, spec.save_trial_best) ? "save_trial_best" : nullptr;
 }
-
-}  // namespace
 
 void Core::Impl::collect(ExperimentRow& experiment, TrialRow& trial) {
   for (std::size_t i = 0; i < trial.stored.size();) {
-    if (needed(experiment, index_of(experiment.id), trial, trial.stored[i].ref)) {
+    if (why_needed(experiment, trial, trial.stored[i].ref) != nullptr) {
       ++i;
     } else {
       intend(experiment, StateRef(trial.stored[i].ref));

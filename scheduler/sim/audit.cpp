@@ -18,7 +18,7 @@ void Auditor::on_record(Instant now, const Record& record) {
   std::visit(Match{
                  [&](const ExperimentCreated&) { experiments_.emplace_back(); },
                  [&](const TrialCreated& r) {
-                   experiments_[r.experiment.value - 1].push_back({r.offset, 0, {}});
+                   experiments_[r.experiment.value - 1].push_back({r.offset, 0, {}, false});
                  },
                  [&](const UnitLeased& r) {
                    const Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
@@ -57,6 +57,7 @@ void Auditor::on_record(Instant now, const Record& record) {
                  },
                  [&](const TrialResumed& r) {
                    paused_.erase({r.experiment, r.trial});
+                   experiments_[r.experiment.value - 1][r.trial.value - 1].ended = false;
                  },
                  [&](const TrialRolledBack& r) {
                    Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
@@ -76,6 +77,12 @@ void Auditor::on_record(Instant now, const Record& record) {
                    if (now - since < plan_.config.worker_lost_ms * kMillisecond)
                      say("a worker was lost as silent that had spoken");
                  },
+                 [&](const TrialEnded& r) {
+                   // What is kept of it is the policy's: tried again, it may have to begin anew.
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   trial.durable = {};
+                   trial.ended = true;
+                 },
                  [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
                  [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
                  [&](const StateDurable& r) { durable(r.state); },
@@ -91,7 +98,7 @@ void Auditor::on_record(Instant now, const Record& record) {
 
 void Auditor::durable(const StateRef& state) {
   Trial& trial = experiments_[state.experiment.value - 1][state.trial.value - 1];
-  trial.durable = std::max(trial.durable, state.at);
+  if (!trial.ended) trial.durable = std::max(trial.durable, state.at);
 }
 
 void Auditor::close(Token token, ExperimentId experiment, UnitId unit, const char* what) {
@@ -150,7 +157,7 @@ void Auditor::on_restart(Instant now, const State& state) {
     experiments_.emplace_back();
     if (experiment.state != ExperimentState::kRunning) resting_.insert(experiment.id);
     for (const TrialRow& trial : experiment.trials) {
-      experiments_.back().push_back({trial.offset, trial.visits, {}});
+      experiments_.back().push_back({trial.offset, trial.visits, {}, !live(trial.state)});
       for (const SavedState& saved : trial.stored) durable(saved.ref);
       if (trial.state == TrialState::kPaused) paused_.insert({experiment.id, trial.id});
     }

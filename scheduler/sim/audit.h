@@ -38,6 +38,7 @@ class Auditor {
     std::uint32_t offset{};
     std::uint64_t visits{};
     Cursor durable;  // of the newest state that was said to be in the store
+    bool ended{};
   };
   void say(const std::string& what) { violations.push_back(what); }
   void durable(const StateRef& state);

@@ -18,7 +18,7 @@ const char* to_string(FaultKind kind) {
       "slow_store",        "state_damaged",         "user_fault",
       "poison_trial",      "poison_unit",           "pause",
       "trial_pause",       "worker_drain_asked",    "experiment_stop",
-      "experiment_cancel"};
+      "experiment_cancel", "trial_retry",           "gc"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -64,6 +64,7 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
   experiment.trials = trials;
   if (draw.percent(20)) experiment.search_stops_every = draw.between(2, 5);
   experiment.delete_at_end = draw.percent(20);
+  experiment.retry = draw.percent(60);
   if (draw.percent(40)) {
     experiment.poison.kind = static_cast<Poison::Kind>(draw.between(1, 3));
     experiment.poison.trial = {draw.between(1, trials)};
@@ -103,6 +104,7 @@ constexpr Menu kMenu[] = {
     {FaultKind::kWorkerDrainAsked, 20, 2, 200, 8'000},
     {FaultKind::kStop, 16, 1, 0, 0},
     {FaultKind::kCancel, 16, 1, 0, 0},
+    {FaultKind::kGarbageCollected, 60, 6, 0, 0},
 };
 
 void draw_faults(Draw& draw, Plan& plan) {

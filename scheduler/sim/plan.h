@@ -41,8 +41,10 @@ enum class FaultKind : std::uint8_t {
   kWorkerDrainAsked,
   kStop,
   kCancel,
+  kRetry,
+  kGarbageCollected,
 };
-inline constexpr std::size_t kFaultKinds = 31;
+inline constexpr std::size_t kFaultKinds = 33;
 const char* to_string(FaultKind kind);
 
 struct PlannedFault {
@@ -65,6 +67,7 @@ struct PlannedExperiment {
   Poison poison;
   std::uint64_t search_stops_every{};  // the search stops every n-th trial at its first milestone; 0: none
   bool delete_at_end{};
+  bool retry{};  // stopped or canceled, one trial is tried again
 };
 
 struct Plan {

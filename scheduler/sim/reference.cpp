@@ -84,6 +84,8 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
   const bool parked = unit != nullptr && unit->state == UnitState::kParked &&
                       unit->worker_deaths >= plan_.config.unit_worker_deaths_max;
   if (trial.state == TrialState::kFailed && parked) return;  // by bad luck, or by its poison
+  const bool broken_off = trial.state == TrialState::kStopped || trial.state == TrialState::kCanceled;
+  if (planned.retry && broken_off) return;  // by the end before another was tried again
   if (trial.state != expected || trial.visits != visits) {
     say(name + " ended " + modelhop::to_string(trial.state) + " after " + std::to_string(trial.visits) + " visits (" +
         trial.reason + "); alone it ends " + modelhop::to_string(expected) + " after " + std::to_string(visits));

@@ -103,6 +103,7 @@ void Simulation::start_scheduler() {
   if (draw(0, 1) == 1) core_ = restore(snapshot_at, snapshot);
   if (!outcome_.violations.empty()) return;
   auditor_.on_restart(now_, core_->state());
+  check_stored();
   Actions actions;
   const Status status = core_->begin_serving(++boot_, now_, wall(), actions);
   if (!status.ok()) outcome_.violations.push_back(status.message());
@@ -155,6 +156,13 @@ void Simulation::take(Actions& actions) {
     auditor_.on_record(now_, record);
     if (const auto* back = std::get_if<TrialRolledBack>(&record.body)) check_in_store(back->to);
     if (const auto* decided = std::get_if<TrialEvaluated>(&record.body)) check_in_store(decided->state);
+    if (const auto* durable = std::get_if<StateDurable>(&record.body)) check_in_store(durable->state);
+    if (const auto* yielded = std::get_if<UnitYielded>(&record.body)) {
+      if (yielded->state.at.batch > 0) check_in_store(yielded->state);  // else it may be the parent, which is held
+    }
+    if (const auto* finished = std::get_if<UnitFinished>(&record.body)) {
+      if (finished->durable) check_in_store(finished->state);
+    }
     journal_.push_back(std::move(record));
   }
   for (Send& send : actions.sends) outbox_.push_back(std::move(send));
@@ -169,10 +177,10 @@ void Simulation::take(Actions& actions) {
   commit_if_idle();
 }
 
-// What a decision rests on must survive everything but damage.
+// What a record says is in the store, or rests on, is there: nothing but damage takes it.
 void Simulation::check_in_store(const StateRef& state) {
-  if (!state.hash || store_.contains(store_key(state)) || auditor_.damaged()) return;
-  outcome_.violations.push_back("a decision on " + to_string(state.experiment, state.trial) + " whose state at visit " +
+  if (!state.hash || store_.contains(store_key(state)) || damaged_.contains(store_key(state))) return;
+  outcome_.violations.push_back("a record of " + to_string(state.experiment, state.trial) + " whose state at visit " +
                                 std::to_string(state.at.visit) + " is not in the store");
 }
 
@@ -206,6 +214,7 @@ void Simulation::committed(std::uint64_t seq) {
     at(static_cast<std::int64_t>(draw(1, 300)) * kMillisecond, EventKind::kStateDeleted, 0, scheduler_life_,
        deleting_.size() - 1);
   }
+  delete_garbage_once_durable();
   commit_if_idle();
   if (draining_ && core_->quiet() && durable_seq_ == journal_.size()) crash_scheduler(500 * kMillisecond);
 }
@@ -230,7 +239,10 @@ void Simulation::client(std::uint64_t) {
     const ExperimentRow& row = core_->state().experiments[i];
     std::optional<Control> control;
     if (row.ended()) {
-      if (plan_.experiments[i].delete_at_end && row.state != ExperimentState::kDeleted) control = Control::kDelete;
+      if (wants_retry(i)) return retry_something(i);
+      if (plan_.experiments[i].delete_at_end && row.state != ExperimentState::kDeleted) {
+        control = Control::kDelete;
+      }
     } else if (cancel_wanted_[i]) {
       control = Control::kCancel;
     } else if (stop_wanted_[i]) {
@@ -247,6 +259,18 @@ void Simulation::client(std::uint64_t) {
   }
   while (core_ != nullptr && control_something()) {
   }
+}
+
+// Of an experiment that was broken off, the last trial that has visits to make.
+void Simulation::retry_something(std::size_t experiment) {
+  const ExperimentRow& row = core_->state().experiments[experiment];
+  const auto trial = std::find_if(row.trials.rbegin(), row.trials.rend(), [](const TrialRow& t) {
+    return t.state != TrialState::kCompleted && t.visits < t.target_visits;
+  });
+  stop_wanted_[experiment] = cancel_wanted_[experiment] = false;
+  count(FaultKind::kRetry);
+  step_scheduler(ControlTrial{{104}, row.id, trial->id, TrialControl::kRetry});
+  retried_[experiment] = true;
 }
 
 // Trials are paused and workers drained for a time, whatever they do meanwhile.

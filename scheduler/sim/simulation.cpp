@@ -9,8 +9,9 @@ namespace modelhop::sim {
 
 const char* to_string(EventKind kind) {
   static constexpr const char* kNames[kEventKinds] = {
-      "to_scheduler", "to_worker",     "scheduler_tick", "worker_wake", "unit_end",     "state_saved",
-      "commit",       "state_deleted", "client",         "fault",       "worker_start", "scheduler_start"};
+      "to_scheduler", "to_worker",       "scheduler_tick", "worker_wake",    "unit_end",
+      "state_saved",  "commit",          "state_deleted",  "client",         "fault",
+      "worker_start", "scheduler_start", "garbage_listed", "garbage_deleted"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -50,6 +51,7 @@ Outcome Simulation::run() {
   if (outcome_.violations.empty()) {
     auditor_.at_end(core_->state());
     check_replay();
+    check_store_at_end();
     check();
   }
   outcome_.journal = std::move(journal_);
@@ -65,11 +67,21 @@ bool Simulation::over() const {
     const bool deleted = experiment.state == ExperimentState::kDeleted;
     if (!experiment.ended() || !experiment.deleting.empty()) return false;
     if (plan_.experiments[experiment.id.value - 1].delete_at_end && !deleted) return false;
+    if (wants_retry(experiment.id.value - 1)) return false;
   }
   for (const Worker& worker : workers_) {
     if (worker.core && worker.core->running() && !worker.trainer.hangs) return false;
   }
   return true;
+}
+
+bool Simulation::wants_retry(std::size_t experiment) const {
+  const ExperimentRow& row = core_->state().experiments[experiment];
+  const bool broken_off = row.state == ExperimentState::kStopped || row.state == ExperimentState::kCanceled;
+  if (!plan_.experiments[experiment].retry || retried_[experiment] || !broken_off) return false;
+  return std::any_of(row.trials.begin(), row.trials.end(), [](const TrialRow& trial) {
+    return trial.state != TrialState::kCompleted && trial.visits < trial.target_visits;
+  });
 }
 
 void Simulation::at(std::int64_t delay_ns, EventKind kind, std::uint32_t target, std::uint32_t life,
@@ -80,7 +92,8 @@ void Simulation::at(std::int64_t delay_ns, EventKind kind, std::uint32_t target,
 void Simulation::handle(const Item& item) {
   const bool of_scheduler = item.kind == EventKind::kToScheduler || item.kind == EventKind::kSchedulerTick ||
                             item.kind == EventKind::kCommit || item.kind == EventKind::kStateDeleted ||
-                            item.kind == EventKind::kClient;
+                            item.kind == EventKind::kClient || item.kind == EventKind::kGarbageListed ||
+                            item.kind == EventKind::kGarbageDeleted;
   if (of_scheduler && core_ != nullptr && now_ < scheduler_hung_until_) {  // all of it waits, in order
     if (item.kind == EventKind::kSchedulerTick && item.at_ns == tick_at_.ns) tick_at_ = scheduler_hung_until_;
     queue_.push({scheduler_hung_until_.ns, order_++, item.kind, item.target, item.life, item.payload});
@@ -168,6 +181,12 @@ void Simulation::handle(const Item& item) {
     case EventKind::kSchedulerStart:
       if (core_ == nullptr) start_scheduler();
       break;
+    case EventKind::kGarbageListed:
+      garbage_listed(item.payload);
+      break;
+    case EventKind::kGarbageDeleted:
+      garbage_deleted(item.payload);
+      break;
   }
 }
 
@@ -219,6 +238,10 @@ void Simulation::inject(const PlannedFault& fault) {
       break;
     case FaultKind::kCancel:
       cancel_wanted_[fault.target] = true;
+      break;
+    case FaultKind::kGarbageCollected:
+      if (core_ == nullptr) return;
+      list_garbage();
       break;
     default:
       return;
@@ -290,7 +313,9 @@ bool Simulation::damage_a_state() {
       }
     }
     if (candidates.empty()) continue;
-    store_.erase(store_key(candidates[draw(0, candidates.size() - 1)]->head));
+    const std::uint64_t key = store_key(candidates[draw(0, candidates.size() - 1)]->head);
+    store_.erase(key);
+    damaged_.insert(key);
     auditor_.state_damaged();
     return true;
   }

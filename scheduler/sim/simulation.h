@@ -2,6 +2,7 @@
 // One seed's life: the real Core and the real WorkerCore in virtual time, with a network, a journal that lags, a store,
 // a client, and faults. Everything happens in one thread, in an order that depends on the seed alone.
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <queue>
@@ -29,8 +30,10 @@ enum class EventKind : std::uint8_t {
   kFault,
   kWorkerStart,
   kSchedulerStart,
+  kGarbageListed,
+  kGarbageDeleted,
 };
-inline constexpr std::size_t kEventKinds = 12;
+inline constexpr std::size_t kEventKinds = 14;
 const char* to_string(EventKind kind);
 
 struct Outcome {
@@ -90,6 +93,7 @@ class Simulation {
   bool permille(std::uint32_t p) { return p > 0 && faulty() && rng_.below(1000) < p; }
   bool faulty() const { return now_.ns <= plan_.horizon_ns; }
   void count(FaultKind kind) { ++outcome_.faults_by_kind[static_cast<std::size_t>(kind)]; }
+  bool wants_retry(std::size_t experiment) const;
   void mix_trace(std::uint64_t value);
   void say(const std::string& line) const;
   void inject(const PlannedFault& fault);
@@ -114,10 +118,20 @@ class Simulation {
   void commit_if_idle();
   void committed(std::uint64_t seq);
   void client(std::uint64_t what);
+  void retry_something(std::size_t experiment);
   bool control_something();  // false: all is as the client wants it
   std::unique_ptr<Core> replay(std::size_t snapshot_at, std::vector<std::uint8_t>& snapshot);
   std::unique_ptr<Core> restore(std::size_t snapshot_at, const std::vector<std::uint8_t>& snapshot);
   void check_replay();
+
+  // garbage_node.cpp
+  void list_garbage();
+  void garbage_listed(std::uint64_t pass);   // judged as the scheduler knows it now
+  void garbage_deleted(std::uint64_t pass);  // the next few
+  void delete_garbage_once_durable();
+  void check_stored();  // all that the journal says is in the store is there
+  void check_store_at_end();
+  void put_into_store(const StateRef& state);
 
   // worker_node.cpp
   void start_worker(std::uint32_t index);
@@ -159,7 +173,7 @@ class Simulation {
   std::int64_t down_ns_{};
   std::int64_t wall_offset_ms_{1'000'000'000};
   bool draining_{};
-  bool stop_wanted_[2]{}, cancel_wanted_[2]{};
+  bool stop_wanted_[2]{}, cancel_wanted_[2]{}, retried_[2]{};
   Instant pause_until_[2]{};  // the client wants it paused until then
   struct Wanted {             // paused or drained, by number, until then
     std::uint32_t number{};
@@ -169,7 +183,15 @@ class Simulation {
   bool created_[2]{};
 
   std::vector<Worker> workers_;
-  std::unordered_set<std::uint64_t> store_;  // states, by store_key()
+  std::map<std::uint64_t, StateRef> store_;    // by store_key()
+  std::unordered_set<std::uint64_t> damaged_;  // likewise: what was in the store, and cannot be read
+  struct Garbage {                             // one pass of gc
+    std::vector<StateRef> states;              // listed, then those to delete
+    std::uint32_t life{};                      // the scheduler's
+    std::uint64_t after_seq{};
+    bool judged{}, deleting{};
+  };
+  std::vector<Garbage> garbage_;
   struct Saving {
     StateRef state;
     Token token;

@@ -157,7 +157,7 @@ void Simulation::end_unit(std::uint32_t index) {
       const bool behind = workers_[index].memory.size() >= kSavesWaitingMax;
       member.durable = member.yielded || unit.then_evaluate || behind;
       if (member.durable) {
-        store_.insert(store_key(member.state));
+        put_into_store(member.state);
         report.times.save_ns = kMillisecond;
       } else {
         save(index, member.state, report.token);
@@ -183,7 +183,7 @@ void Simulation::save(std::uint32_t index, const StateRef& state, Token token) {
 
 void Simulation::saved(std::uint32_t index, std::uint64_t payload) {
   const Saving& saving = saving_[payload];
-  store_.insert(store_key(saving.state));
+  put_into_store(saving.state);
   workers_[index].memory.erase(store_key(saving.state));
   step_worker(index, StateSaved{saving.token, static_cast<std::uint64_t>(saving.lasts_ns)});
 }

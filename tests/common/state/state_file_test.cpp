@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -184,4 +185,43 @@ TEST_CASE("Python's safetensors reads a state file", "[state][file][python]") {
   const std::string command = std::string(python) + " -c \"" + script + "\" " + path;
   CHECK(std::system(command.c_str()) == 0);
   std::filesystem::remove(path);
+}
+
+TEST_CASE("a state's name reads back, and no other text is one", "[state][file]") {
+  StateName name{{7}, {12}, 1, 11, hash_bytes("a state")};
+  const std::string blob = state_blob_name(name, 3);
+  CHECK(parse_state_blob_name(blob, 3) == name);
+  CHECK(parse_state_blob_name(blob, 30) == std::nullopt);
+  const std::string hash = to_string(name.hash), in_capitals = [&] {
+    std::string text = hash;
+    for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return text;
+  }();
+  const auto with = [&](const std::string& middle) { return "states/c3/" + middle + ".safetensors"; };
+  CHECK(parse_state_blob_name(with("e7/12/1.11-" + hash), 3) == name);
+  for (const std::string& bad : {std::string(),
+                                 std::string("states/c3/"),
+                                 std::string("states/c3/.safetensors"),
+                                 with(""),
+                                 with("e"),
+                                 with("e7/12/1.11-"),
+                                 with("e07/12/1.11-" + hash),
+                                 with("e7/12/01.11-" + hash),
+                                 with("e7/+12/1.11-" + hash),
+                                 with("e7/12/-1.11-" + hash),
+                                 with("7/12/1.11-" + hash),
+                                 with("e7/12/4294967296.11-" + hash),
+                                 with("e7/12/1.99999999999999999999-" + hash),
+                                 with("e7/12/1.11-" + in_capitals),
+                                 with("e7/12/1.11-" + hash + "0"),
+                                 with("e7/12/1.11-" + hash.substr(1)),
+                                 with("e7/12/1.11-" + hash + "/x"),
+                                 with("e7/12/x/1.11-" + hash),
+                                 "states/c3/e7/12/1.11-" + hash,
+                                 with("e7/12/1.11-" + hash) + "x",
+                                 "data/c3/e7/12/1.11-" + hash + ".safetensors",
+                                 with("../e7/12/1.11-" + hash)}) {
+    INFO(bad);
+    CHECK(parse_state_blob_name(bad, 3) == std::nullopt);
+  }
 }

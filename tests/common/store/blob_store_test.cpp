@@ -12,6 +12,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/common/store/fault_files.h"
 #include "tests/common/store/scratch.h"
 
 using namespace modelhop;
@@ -172,4 +173,99 @@ TEST_CASE("a store that cannot be is refused by name", "[store]") {
   CHECK(open_store("").status().code() == Code::kInvalid);
   std::ofstream(scratch / "file") << "x";
   CHECK(open_store(scratch / "file").status().message().find("file") != std::string::npos);
+}
+
+TEST_CASE("a scan gives a folder's blobs in order of name, in pieces, and each once", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  // '-' and '.' come before '/', and '0' after it: whole names are compared, not their parts.
+  const std::vector<std::string> names = {"states/c1-x/a",      "states/c1.x",         "states/c1/e1-b/1",
+                                          "states/c1/e1.b",     "states/c1/e1/1/0.1",  "states/c1/e1/1/0.2",
+                                          "states/c1/e1/2/0.1", "states/c1/e10/1/0.1", "states/c10/e1/1/0.1"};
+  for (const std::string& name : names) REQUIRE(put(*store, name, name).ok());
+  for (const std::size_t max : {1, 2, 3, 6, 7}) {
+    std::vector<std::string> found;
+    for (std::string after;;) {
+      const Result<BlobScan> piece = store->scan("states/c1/", after, max);
+      REQUIRE(piece.ok());
+      CHECK(piece->entries.size() <= max);
+      for (const BlobEntry& entry : piece->entries) {
+        CHECK(entry.size_bytes == entry.name.size());
+        found.push_back(entry.name);
+      }
+      if (piece->complete) break;
+      REQUIRE_FALSE(piece->entries.empty());
+      after = piece->entries.back().name;
+    }
+    CHECK(found == std::vector<std::string>(names.begin() + 2, names.begin() + 8));
+  }
+  CHECK(store->scan("", "", 100)->entries.size() == names.size());
+  CHECK(store->scan("states/c7/", "", 100)->entries.empty());
+  CHECK(store->scan("../", "", 100).status().code() == Code::kInvalid);
+}
+
+TEST_CASE("a scan follows no link and leaves out what is no plain file", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  REQUIRE(put(*store, "states/c1/mine", "x").ok());
+  fs::create_directories(scratch / "elsewhere/deep");
+  std::ofstream(scratch / "elsewhere/deep/theirs") << "x";
+  fs::create_directory_symlink(scratch / "elsewhere", scratch / "store/states/c1/folder");
+  fs::create_symlink(scratch / "elsewhere/deep/theirs", scratch / "store/states/c1/file");
+  fs::create_directory_symlink(scratch / "store/states/c1", scratch / "store/states/c1/circle");
+  REQUIRE(::mkfifo((scratch / "store/states/c1/pipe").c_str(), 0600) == 0);
+  std::ofstream(scratch / "store/states/c1/not a name") << "x";
+  const Result<BlobScan> found = store->scan("states/c1/", "", 100);
+  REQUIRE(found.ok());
+  REQUIRE(found->entries.size() == 1);
+  CHECK(found->entries[0].name == "states/c1/mine");
+}
+
+TEST_CASE("a folder that cannot be read ends a scan with its name, never with a part of the list", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  for (const char* name : {"states/c1/e1/1/a", "states/c1/e2/1/a"}) REQUIRE(put(*store, name, "x").ok());
+  for (std::uint64_t call = 1; call <= 5; ++call) {  // five folders are opened
+    FaultFiles files(scratch / "store", {call, EIO});
+    const Result<BlobScan> found = store->scan("states/c1/", "", 100);
+    INFO(call << ": " << found.status().message());
+    REQUIRE(found.status().code() == Code::kEnvironment);
+    CHECK(found.status().message().find("/store/states/c1/") != std::string::npos);
+    CHECK(found.status().message().find("cannot be listed") != std::string::npos);
+  }
+}
+
+TEST_CASE("what writers left is told with its age by the store's own clock, and removed by name", "[store]") {
+  const Scratch scratch;
+  auto store = std::move(open_store(scratch / "store")).value();
+  std::ofstream(scratch / "store/tmp/1-old-0") << "half";
+  const ::utimbuf old{1'000, 1'000};
+  REQUIRE(::utime((scratch / "store/tmp/1-old-0").c_str(), &old) == 0);
+  const Result<WallMs> now = store->clock();
+  REQUIRE(now.ok());
+  CHECK(std::abs(now->value - wall_now().value) < 60'000);
+  const auto found = store->leftovers(10);
+  REQUIRE(found.ok());
+  REQUIRE(found->size() == 1);
+  CHECK((*found)[0].name == "1-old-0");
+  CHECK((*found)[0].size_bytes == 4);
+  CHECK((*found)[0].modified.value == 1'000'000);
+  CHECK(store->remove_leftover("1-old-0").ok());
+  CHECK(store->remove_leftover("1-old-0").ok());
+  CHECK(store->remove_leftover("../states/x").code() == Code::kInvalid);
+  CHECK(files_under(scratch.path + "/store/tmp") == 0);
+}
+
+TEST_CASE("a store that is only looked at is not changed", "[store]") {
+  const Scratch scratch;
+  CHECK(open_store_to_look(scratch / "none").status().code() == Code::kNotFound);
+  CHECK_FALSE(fs::exists(scratch / "none"));
+  REQUIRE(put(*std::move(open_store(scratch / "store")).value(), "a/b", "x").ok());
+  std::ofstream(scratch / "store/tmp/1-old-0") << "x";
+  const ::utimbuf old{1'000, 1'000};
+  REQUIRE(::utime((scratch / "store/tmp/1-old-0").c_str(), &old) == 0);
+  const auto looked = open_store_to_look(scratch / "store");
+  REQUIRE(looked.ok());
+  CHECK((*looked)->scan("", "", 10)->entries.size() == 1);
+  CHECK(fs::exists(scratch / "store/tmp/1-old-0"));
 }

@@ -373,7 +373,11 @@ class Transcript {
           << " state=" << name_of(r.state);
   }
   void print(const TrialPaused& r) { said_ << " " << to_string(r.experiment, r.trial) << ": " << r.reason; }
-  void print(const TrialResumed& r) { said_ << " " << to_string(r.experiment, r.trial) << ": " << r.reason; }
+  void print(const TrialResumed& r) {
+    said_ << " " << to_string(r.experiment, r.trial);
+    if (r.lineage != 0) said_ << " lineage=" << r.lineage;
+    said_ << ": " << r.reason;
+  }
   void print(const WorkerAdmissionChanged& r) { said_ << " w" << r.worker.value << " " << to_string(r.admission); }
   void print(const ExperimentChanged& r) {
     said_ << " " << to_string(r.experiment) << " name=" << r.name << " priority=" << r.priority;
