@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "common/base/thread_name.h"
 #include "common/base/time.h"
 #include "common/net/link.h"
 #include "common/net/zmq_common.h"
@@ -110,6 +111,7 @@ void Gatekeeper::poll_list() {
 }
 
 void Gatekeeper::run_on_thread() {
+  name_thread("gatekeeper");
   bool connected = false;
   Instant poll_at = monotonic_now() + kAllowedPollMs * kMillisecond;
   for (;;) {

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/base/thread_name.h"
 #include "common/base/time.h"
 #include "common/store/files.h"
 #include "common/store/journal_format.h"
@@ -109,6 +110,7 @@ class SqliteJournal final : public Journal {
 
  private:
   void write_on_thread() {
+    name_thread("journal");
     for (;;) {
       std::vector<Record> group;
       std::function<void(std::uint64_t)> callback;

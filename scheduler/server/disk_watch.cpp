@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "common/base/thread_name.h"
+
 namespace modelhop {
 namespace {
 
@@ -52,6 +54,7 @@ DiskWatch::DiskWatch(std::vector<Place> places, DiskReserve reserve, std::int64_
     : places_(std::move(places)), reserve_(reserve), every_ns_(every_ns), changed_callback_(std::move(changed)) {
   look();
   thread_ = std::thread([this] {
+    name_thread("disk_watch");
     std::unique_lock guard(mutex_);
     while (!changed_.wait_for(guard, std::chrono::nanoseconds(every_ns_), [&] { return ending_; })) {
       guard.unlock();

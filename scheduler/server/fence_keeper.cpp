@@ -3,6 +3,8 @@
 #include <bit>
 #include <chrono>
 
+#include "common/base/thread_name.h"
+
 namespace modelhop {
 
 FenceKeeper::FenceKeeper(BlobStore& store, Fence own, std::int64_t renew_ns, Callbacks callbacks)
@@ -24,6 +26,7 @@ void FenceKeeper::release() {
 }
 
 void FenceKeeper::renew_on_thread() {
+  name_thread("fence");
   for (;;) {
     {
       std::unique_lock guard(mutex_);

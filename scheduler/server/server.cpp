@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <future>
 
+#include "common/base/thread_name.h"
 #include "common/base/version.h"
 #include "common/store/files.h"
 #include "common/store/journal.h"
@@ -71,7 +72,7 @@ Status Server::open() {
   if (store_uri_.find("://") == std::string::npos)
     store_uri_ = std::filesystem::absolute(store_uri_).lexically_normal().string();
   ASSIGN_OR_RETURN(store_, open_store(store_uri_));
-  side_ = std::make_unique<TaskThread>();
+  side_ = std::make_unique<TaskThread>("side");
   log_->info("modelhop {} starts on {} with store {}", kModelhopVersion, config_.state_dir, store_uri_);
   LoopConfig of_loop;
   of_loop.state_dir = config_.state_dir;
@@ -91,7 +92,10 @@ Status Server::open() {
   ASSIGN_OR_RETURN(reader_, open_journal_reader(config_.state_dir));
   watch_disks();
   if (!config_.workers_gone.empty()) all_workers_gone(*loop_, config_.workers_gone);
-  thread_ = std::thread([this] { loop_->run(); });
+  thread_ = std::thread([this] {
+    name_thread("loop");
+    loop_->run();
+  });
   return {};
 }
 

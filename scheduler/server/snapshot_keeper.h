@@ -47,7 +47,7 @@ class SnapshotKeeper {
   spdlog::logger& log_;
   std::uint64_t last_;  // asked for
   std::atomic<bool> busy_{false};
-  TaskThread thread_;  // last: it uses all of the above
+  TaskThread thread_{"snapshots"};  // last: it uses all of the above
 };
 
 }  // namespace modelhop

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <fstream>
 
+#include "common/base/thread_name.h"
+
 namespace modelhop {
 namespace {
 
@@ -76,6 +78,7 @@ void Supervisor::fail(Status failure) {
 }
 
 void Supervisor::run_on_thread() {
+  name_thread("supervisor");
   while (wish() == Wish::kRun) {
     for (Slot& slot : slots_) {
       reap_on_thread(slot);

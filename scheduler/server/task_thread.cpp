@@ -1,8 +1,14 @@
 #include "scheduler/server/task_thread.h"
 
+#include "common/base/thread_name.h"
+
 namespace modelhop {
 
-TaskThread::TaskThread() : thread_([this] { run_on_thread(); }) {}
+TaskThread::TaskThread(const char* name)
+    : thread_([this, name] {
+        name_thread(name);
+        run_on_thread();
+      }) {}
 
 TaskThread::~TaskThread() { end(); }
 

@@ -14,7 +14,7 @@ inline constexpr std::size_t kTasksWaitingMax = 4'096;
 
 class TaskThread {
  public:
-  TaskThread();
+  explicit TaskThread(const char* name);  // of the thread
   ~TaskThread();
   TaskThread(const TaskThread&) = delete;
   TaskThread& operator=(const TaskThread&) = delete;

@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
+#include "common/base/thread_name.h"
 #include "scheduler/web/connection.h"
 
 namespace modelhop {
@@ -55,7 +56,10 @@ class BeastServer final : public WebServer {
     if (error) return failed();
     accept();
     watch_ = shared_->service.watch([this](std::uint64_t) { on_durable(); });
-    thread_ = std::thread([this] { shared_->io.run(); });
+    thread_ = std::thread([this] {
+      name_thread("web");
+      shared_->io.run();
+    });
     return {};
   }
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "common/base/thread_name.h"
 #include "common/base/time.h"
 
 namespace modelhop {
@@ -61,6 +62,7 @@ bool Saver::save(Token token, const StateRef& ref, StateNaming naming, std::shar
 }
 
 void Saver::run_on_thread() {
+  name_thread("save");
   sigset_t signals;  // are for the control thread
   ::sigfillset(&signals);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);

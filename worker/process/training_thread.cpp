@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "common/base/thread_name.h"
+
 namespace modelhop {
 
 TrainingThread::TrainingThread(Trainer& trainer, PartitionCache& cache, BlobStore& store, Limits limits,
@@ -82,6 +84,7 @@ std::vector<WorkerEvent> TrainingThread::take_events() {
 }
 
 void TrainingThread::run_on_thread() {
+  name_thread("train");
   sigset_t signals;  // are for the control thread
   ::sigfillset(&signals);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);

@@ -35,7 +35,7 @@ TEST_CASE("a task past the side thread's limit is refused, and all that were tak
   std::atomic<std::size_t> ran{0};
   std::size_t taken = 0;
   {
-    TaskThread side;
+    TaskThread side("side");
     REQUIRE(side.post([&] {
       while (!go) std::this_thread::sleep_for(1ms);
     }));
