@@ -21,5 +21,9 @@ ldd "$bin/modelhop" "$bin/modelhop-worker" | awk '$3 ~ /^\// { print $3 }' | sor
   while read -r library; do cp --dereference "$library" "$work/$name/lib/"; done
 missing=$(LD_LIBRARY_PATH='' ldd "$work/$name/bin/modelhop" "$work/$name/bin/modelhop-worker" | grep 'not found' || true)
 [ -z "$missing" ] || { echo "package: unresolved: $missing" >&2; exit 1; }
-tar --create --gzip --owner=0 --group=0 --sort=name --file "$out/$name.tar.gz" --directory "$work" "$name"
+# Under another name until it is whole: whoever finds the tar finds all of it.
+unfinished=$out/.$name.tar.gz.$$
+trap 'rm -rf "$work" "$unfinished"' EXIT
+tar --create --gzip --owner=0 --group=0 --sort=name --file "$unfinished" --directory "$work" "$name"
+mv --force "$unfinished" "$out/$name.tar.gz"
 echo "$out/$name.tar.gz ($(du -h "$out/$name.tar.gz" | cut -f1))"
