@@ -72,7 +72,7 @@ Result<int> show_trial(const Cli& cli, const std::string& id) {
   std::vector<Column> columns = {key_column("epochs", "epochs")};
   if (!milestones.empty()) {
     for (const auto& item : member(milestones.back(), "metrics").items()) {
-      const std::string name = item.key();
+      const std::string& name = item.key();
       columns.push_back({name, [name](const Json& row) { return member(member(row, "metrics"), name); }});
     }
     columns.push_back(key_column("state hash", "state_hash"));

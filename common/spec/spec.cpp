@@ -60,12 +60,14 @@ std::shared_ptr<const Spec> read_spec(json& document, const Schema::Given& given
 std::vector<Problem> in_document_order(std::vector<Problem> problems, std::string_view text) {
   if (problems.size() < 2) return problems;
   std::vector<std::string> pointers;
+  pointers.reserve(problems.size());
   for (const Problem& problem : problems) pointers.push_back(problem.pointer);
   const std::vector<std::size_t> order = reading_order(text, pointers);
   std::vector<std::size_t> places(problems.size());
   std::iota(places.begin(), places.end(), std::size_t{0});
   std::stable_sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) { return order[a] < order[b]; });
   std::vector<Problem> out;
+  out.reserve(problems.size());
   for (std::size_t place : places) out.push_back(std::move(problems[place]));
   return out;
 }
@@ -137,8 +139,9 @@ std::string format_problems(const std::string& file, const std::vector<Problem>&
   for (const Problem& problem : problems) {
     std::string pointer = printable(problem.pointer);
     if (pointer.size() > kShownPointerBytesMax) pointer = pointer.substr(0, kShownPointerBytesMax) + "...";
-    out += file + (pointer.empty() ? "" : " " + pointer) + ": " + (problem.warning ? "warning: " : "") +
-           printable(problem.message) + "\n";
+    out += file;
+    if (!pointer.empty()) out.append(" ").append(pointer);
+    out.append(problem.warning ? ": warning: " : ": ").append(printable(problem.message)).append("\n");
   }
   return out;
 }

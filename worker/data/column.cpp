@@ -18,9 +18,9 @@ T element(std::span<const std::uint8_t> bytes, std::uint64_t i) {
 template <class T>
 LabelRange range_of(std::span<const std::uint8_t> bytes) {
   LabelRange range;
-  range.min = range.max = static_cast<std::int64_t>(element<T>(bytes, 0));
+  range.min = range.max = static_cast<std::int64_t>(+element<T>(bytes, 0));  // +: an int8 is a number, no character
   for (std::uint64_t i = 1; i < bytes.size() / sizeof(T); ++i) {
-    const auto value = static_cast<std::int64_t>(element<T>(bytes, i));
+    const auto value = static_cast<std::int64_t>(+element<T>(bytes, i));
     if (value < range.min) {
       range.min = value;
       range.min_at = i;
