@@ -58,6 +58,11 @@ std::set<std::string> keys_of(const Json& a, const Json& b) {
   return keys;
 }
 
+Json state_and_reason(const Json& trial) {
+  const std::string reason = text_of(trial, "reason");
+  return text_of(trial, "state") + (reason.empty() ? "" : ": " + reason);
+}
+
 void RunComparer::compare(std::uint64_t number, const TrialOfRun& first, const TrialOfRun& again) {
   ++out.trials;
   const Json &a = *first.trial, &b = *again.trial;
@@ -65,7 +70,9 @@ void RunComparer::compare(std::uint64_t number, const TrialOfRun& first, const T
   for (const std::string& path : keys_of(params, params_again)) {
     equal(number, "", "parameter " + path, member(params, path), member(params_again, path));
   }
-  for (const char* key : {"state", "offset", "target_visits", "visits"}) {
+  if (text_of(a, "state") != text_of(b, "state"))
+    differs(number, "", "state", state_and_reason(a), state_and_reason(b));
+  for (const char* key : {"offset", "target_visits", "visits"}) {
     equal(number, "", key, member(a, key), member(b, key));
   }
   compare_points(number, first, again);

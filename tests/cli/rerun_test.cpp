@@ -70,7 +70,10 @@ TEST_CASE("every planted difference is found and named", "[cli][rerun]") {
         "2 epoch 1 val_loss 0.25 0.2500000000000001\n");
   CHECK(with([](RunOfSpec& run) { run.points[3]["state_hash"] = "x"; }) == "2 epoch 2 state_hash \"h.2@4\" \"x\"\n");
   CHECK(with([](RunOfSpec& run) { run.trials[0]["state_hash"] = nullptr; }) == "1 end state_hash \"h.1\" null\n");
-  CHECK(with([](RunOfSpec& run) { run.trials[0]["state"] = "FAILED"; }) == "1  state \"COMPLETED\" \"FAILED\"\n");
+  CHECK(with([](RunOfSpec& run) {
+          run.trials[0]["state"] = "FAILED";
+          run.trials[0]["reason"] = "why";
+        }) == "1  state \"COMPLETED\" \"FAILED: why\"\n");
   CHECK(with([](RunOfSpec& run) { run.trials[0]["offset"] = 2; }) == "1  offset 1 2\n");
   CHECK(with([](RunOfSpec& run) { run.trials[0]["params"]["training.optimizer.lr"] = 0.7; }) ==
         "1  parameter training.optimizer.lr 0.1 0.7\n");

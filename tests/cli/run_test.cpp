@@ -189,6 +189,13 @@ TEST_CASE("a run is replayed and run again: equal, unless a record says what was
   CHECK(lie.out.find("val_loss") != std::string::npos);
   CHECK(lie.out.find("e1 and e2: 2 trials, 4 milestones, 6 state hashes compared: DIFFERENT in 1") !=
         std::string::npos);
+  copy_journal(project.shell.folder + "/state", project.shell.folder + "/elsewhere", [&](Record& record) {
+    if (auto* joined = std::get_if<WorkerJoined>(&record.body)) joined->profile.bytes[0] ^= 1;
+  });
+  const Ran elsewhere = project.run("exp rerun e1 --state-dir elsewhere");
+  INFO(elsewhere.out << elsewhere.err);
+  CHECK(elsewhere.exit == 0);  // the arithmetic of these workers is the same
+  CHECK(elsewhere.err.find("the workers here are of another numeric profile") != std::string::npos);
   CHECK(project.run("exp replay --state-dir lie").exit == 0);  // a journal says nothing of what it was not told
 }
 
