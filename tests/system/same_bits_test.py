@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The same spec, seed and data give the same trials, metrics and state hashes on 1, 2, 3 and 4 workers, and on 3 workers of
-which one is SIGKILLed twice.
+which one is SIGKILLed twice. `exp rerun` says so too, and `exp replay` that the journal gives the same state.
 
 usage: same_bits_test.py BIN_DIR [--workers 1,2,3,4] [--epochs N] [--worker PROGRAM] [--keep]
 """
@@ -35,6 +35,11 @@ with Product(args.bin, args.keep, args.worker) as product:
         expected = expected or text
         check(text == expected, f"{workers} workers differ:\n{expected}\n{text}")
 
+    first, most = args.workers.split(",")[0], args.workers.split(",")[-1]
+    rerun = product.run("exp", "rerun", "e1", "--workers", most, "--state-dir", product.state_dir(f"w{first}"))
+    print(f"{first} workers, run again on {most}: {rerun.stdout.strip()}")
+    check(rerun.stdout.endswith("compared: equal\n"), rerun.stdout)
+
     process = product.start("killed", spec, 3)
     kills, deadline = 0, time.time() + 300
     finished_before = -1
@@ -57,6 +62,8 @@ with Product(args.bin, args.keep, args.worker) as product:
     text = product.export("killed")
     check(text == expected, f"3 workers, one killed twice, differ:\n{expected}\n{text}")
     print("3 workers, one killed twice: the same bytes")
+    replayed = product.run("exp", "replay", "--state-dir", product.state_dir("killed"))
+    print(replayed.stdout.strip().splitlines()[-1])
 
     if args.worker:
         print("1 passed, 0 failed")
