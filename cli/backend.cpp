@@ -89,7 +89,7 @@ Result<std::unique_ptr<Backend>> open_backend(const Settings& settings) {
   if (server.origin == Origin::kFlag && state_dir.origin == Origin::kFlag) {
     return invalid("--server asks a running scheduler, --state-dir reads a stopped one's directory; give one of them");
   }
-  return state_dir.origin > server.origin ? open_state_dir(state_dir.value) : open_http(server.value);
+  return state_dir.origin > server.origin ? open_state_dir(state_dir.value, settings.store()) : open_http(server.value);
 }
 
 }  // namespace modelhop::cli

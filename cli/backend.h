@@ -26,7 +26,8 @@ class Backend {
 };
 
 Result<std::unique_ptr<Backend>> open_http(const std::string& server);
-Result<std::unique_ptr<Backend>> open_state_dir(const std::string& state_dir);
+// `store`: for what only the store knows.
+Result<std::unique_ptr<Backend>> open_state_dir(const std::string& state_dir, const std::string& store = "");
 std::unique_ptr<Backend> open_service(Service& service);
 // A core as the records up to some seq left it; times and states are shown as of then.
 std::unique_ptr<Backend> open_past(std::unique_ptr<Core> core, const std::string& name);

@@ -120,10 +120,48 @@ Result<int> download(const Cli& cli, const std::string& id, std::string out) {
   return kOkExit;
 }
 
+// In pieces, as the scheduler answers. What an earlier piece deleted is said although a later one fails.
+Result<int> collect_garbage(const Cli& cli, bool dry_run) {
+  static const std::vector<Column> kColumns = {key_column("id", "checkpoint"), key_column("bytes", "size_bytes"),
+                                               key_column("reason", "reason"), key_column("file", "blob")};
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  Json all = {{"dry_run", dry_run}, {"items", Json::array()}, {"kept_reasons", Json::object()}};
+  Status failed;
+  for (Json request = {{"dry_run", dry_run}};;) {
+    const auto piece = send(*backend, {"POST", "/api/v1/checkpoints:gc", {}, request.dump(), ""});
+    failed = piece.status();
+    if (!failed.ok()) break;
+    for (const Json& item : items_of(*piece)) all["items"].push_back(item);
+    for (const char* sum : {"count", "size_bytes", "kept", "kept_bytes"}) {
+      all[sum] = count_of(all, sum) + count_of(*piece, sum);
+    }
+    for (const auto& [why, number] : member(*piece, "kept_reasons").items()) {
+      all["kept_reasons"][why] = count_of(all["kept_reasons"], why) + count_of(member(*piece, "kept_reasons"), why);
+    }
+    const std::string next = text_of(*piece, "next");
+    if (next.empty()) break;
+    request["after"] = next;
+  }
+  const std::vector<Json> items(all["items"].begin(), all["items"].end());
+  if (!failed.ok() && items.empty()) return failed;
+  if (cli.format() == Format::kJson) {
+    print_json(all);
+  } else if (!items.empty() || cli.format() == Format::kCsv) {
+    print_items(cli.format(), kColumns, items);
+  }
+  if (cli.format() == Format::kTable) {
+    fmt::print("{} {} files, {}; {} files, {}, are kept\n", dry_run ? "would delete" : "deleted", items.size(),
+               bytes_text(number_of(all, "size_bytes")), count_of(all, "kept"),
+               bytes_text(number_of(all, "kept_bytes")));
+  }
+  if (!failed.ok()) return failed;
+  return kOkExit;
+}
+
 }  // namespace
 
 void add_checkpoint(CLI::App& app, Cli& cli) {
-  CLI::App* checkpoint = add_command_group(&app, "checkpoint", "List, show and download model states");
+  CLI::App* checkpoint = add_command_group(&app, "checkpoint", "List, show, download and collect model states");
   const auto name = make_options<std::string>();
   const auto out = make_options<std::string>();
   CLI::App* command = add_command(checkpoint, "list", "List the states of an experiment that the store keeps",
@@ -140,6 +178,15 @@ void add_checkpoint(CLI::App& app, Cli& cli) {
                                 "  modelhop checkpoint download e7.12 --out best.safetensors --state-dir D"));
   option(command, "--out", *out, "File to write (default: ID.safetensors)");
   on_run(command, cli, [&cli, name, out] { return download(cli, *name, *out); });
+  command =
+      add_command(checkpoint, "gc",
+                  "Delete what lies in the store and nothing needs: states that never counted, "
+                  "or of deleted experiments, and what writers that died left",
+                  "  modelhop checkpoint gc --dry-run\n  modelhop checkpoint gc\n  modelhop checkpoint gc --dry-run "
+                  "--state-dir D");
+  const auto dry_run = make_options<bool>();
+  flag(command, "--dry-run", *dry_run, "Only say what would be deleted, and why");
+  on_run(command, cli, [&cli, dry_run] { return collect_garbage(cli, *dry_run); });
 }
 
 }  // namespace modelhop::cli

@@ -5,6 +5,7 @@
 #include "cli/backend.h"
 #include "common/base/version.h"
 #include "common/store/journal.h"
+#include "scheduler/server/garbage.h"
 #include "scheduler/server/recovery.h"
 
 namespace modelhop::cli {
@@ -13,11 +14,13 @@ namespace {
 // A state that does not change any more.
 class CoreBackend : public Backend {
  public:
-  // `served`: whether what is unfinished in it goes on. `at`: the time it is shown for; none: now.
-  CoreBackend(std::unique_ptr<Core> core, std::string name, bool served, std::optional<WallMs> at)
-      : core_(std::move(core)), name_(std::move(name)), served_(served), at_(at) {}
+  // `served`: whether what is unfinished in it goes on. `at`: the time it is shown for; none: now. `store`: where its
+  // states lie; empty: nobody knows any more.
+  CoreBackend(std::unique_ptr<Core> core, std::string name, bool served, std::optional<WallMs> at, std::string store)
+      : core_(std::move(core)), name_(std::move(name)), served_(served), at_(at), store_(std::move(store)) {}
 
   Result<ApiResponse> ask(const ApiRequest& request) override {
+    if (request.method == "POST" && request.path == "/api/v1/checkpoints:gc") return look_for_garbage(request.body);
     if (request.method != "GET") {
       return conflict(name_ +
                       " is read-only here: start `modelhop scheduler` on it and use --server to change anything");
@@ -34,10 +37,26 @@ class CoreBackend : public Backend {
   std::string describe() const override { return name_; }
 
  private:
+  Result<ApiResponse> look_for_garbage(const std::string& body) {
+    ASSIGN_OR_RETURN(const GarbageRequest wanted, parse_garbage_request(body));
+    if (!wanted.dry_run || store_.empty()) {
+      return conflict(name_ + " is read-only here, and only its scheduler may delete: " +
+                      (served_ ? "ask the one that works on it with --server"
+                               : "start `modelhop scheduler` on it and ask that with --server") +
+                      ", or see what there is with --dry-run");
+    }
+    ASSIGN_OR_RETURN(const std::unique_ptr<BlobStore> store, open_store_to_look(store_));
+    ASSIGN_OR_RETURN(const GarbageListing listing,
+                     list_garbage(*store, core_->state().cluster, wanted.after, wall_now()));
+    const Json answer = garbage_json(judge_garbage(*core_, listing), core_->state().cluster, true);
+    return ApiResponse{200, "application/json", dump(answer)};
+  }
+
   const std::unique_ptr<Core> core_;
   const std::string name_;
   const bool served_;
   const std::optional<WallMs> at_;
+  const std::string store_;
 };
 
 class ServiceBackend final : public Backend {
@@ -96,16 +115,17 @@ class ServiceBackend final : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> open_state_dir(const std::string& state_dir) {
+Result<std::unique_ptr<Backend>> open_state_dir(const std::string& state_dir, const std::string& store) {
   const bool served = journal_held(state_dir);
   ASSIGN_OR_RETURN(Recovery recovery, recover(state_dir, CoreConfig{}));
-  return std::unique_ptr<Backend>(
-      std::make_unique<CoreBackend>(std::move(recovery.core), "state directory " + state_dir, served, std::nullopt));
+  return std::unique_ptr<Backend>(std::make_unique<CoreBackend>(std::move(recovery.core),
+                                                                "state directory " + state_dir, served, std::nullopt,
+                                                                store.empty() ? state_dir + "/store" : store));
 }
 
 std::unique_ptr<Backend> open_past(std::unique_ptr<Core> core, const std::string& name) {
   const WallMs at = core->state().at;
-  return std::make_unique<CoreBackend>(std::move(core), name, true, at);
+  return std::make_unique<CoreBackend>(std::move(core), name, true, at, "");
 }
 
 std::unique_ptr<Backend> open_service(Service& service) { return std::make_unique<ServiceBackend>(service); }

@@ -16,7 +16,6 @@ bool may_be_reported(const TrialRow& trial, const StateName& name) {
   // Tried again, it has the next lineage.
   if (!live(trial.state)) return name.lineage > trial.lineage;
   if (planted(Mistake::kGarbageAheadOfHead)) return name.lineage > trial.lineage;
-  if (planted(Mistake::kGarbageLevelWithHead) && name.visits == trial.visits) return false;
   return std::tie(name.lineage, name.visits) >= std::tie(trial.lineage, trial.visits);
 }
 
@@ -39,7 +38,6 @@ Judgement Core::Impl::judge(const StateName& name) const {
     return {true, why != nullptr ? why : "the journal keeps it"};
   }
   for (const HeldState& held : trial.held) {
-    if (planted(Mistake::kGarbageHeld)) break;
     if (name_of(held.saved.ref, row->partitions) != name) continue;
     mark(Mark::kGarbageSaving);
     return {true, "accepted, and its worker saves it"};

@@ -34,8 +34,6 @@ enum class Mistake : int {
   kStallIgnored,             // a trainer that hangs keeps its unit, since its process answers
   kHangNotExcused,           // time in which the scheduler itself was stopped counts against its workers
   kGarbageAheadOfHead,       // gc deletes what is ahead of a trial's head
-  kGarbageLevelWithHead,     // gc deletes what lies in the visit that is being made
-  kGarbageHeld,              // gc deletes what is accepted and being saved
   kLastMistake,
 };
 

@@ -174,13 +174,7 @@ void remove_old_fences(BlobStore& store) {
 }
 
 Status put_fence(BlobStore& store, Fence& own, std::uint64_t seq, bool released) {
-  ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers, fence_numbers(store));
-  if (!numbers.empty() && numbers[0] > own.boot) {
-    const Result<Fence> newer = read_fence(store, numbers[0]);
-    return conflict(
-        "store: another scheduler has taken it over: " + (newer.ok() ? described(*newer, 0) : fence_name(numbers[0])) +
-        "; boot " + std::to_string(own.boot) + " ends now, and workers obey it no more");
-  }
+  RETURN_IF_ERROR(check_fence(store, own.boot));
   Fence renewed = own;
   renewed.seq = std::max(own.seq, seq);
   renewed.released = released;
@@ -227,6 +221,15 @@ Result<Fence> claim_fence(BlobStore& store, const FenceClaim& claim) {
     RETURN_IF_ERROR(store.remove(fence_name(fence.boot)));  // it gave out nothing under this number
   }
   return conflict("store: many schedulers started on it at once; stop all but one");
+}
+
+Status check_fence(BlobStore& store, std::uint64_t own_boot) {
+  ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers, fence_numbers(store));
+  if (numbers.empty() || numbers[0] <= own_boot) return {};
+  const Result<Fence> newer = read_fence(store, numbers[0]);
+  return conflict(
+      "store: another scheduler has taken it over: " + (newer.ok() ? described(*newer, 0) : fence_name(numbers[0])) +
+      "; boot " + std::to_string(own_boot) + " ends now, and workers obey it no more");
 }
 
 Status renew_fence(BlobStore& store, Fence& own, std::uint64_t seq) { return put_fence(store, own, seq, false); }

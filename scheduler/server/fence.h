@@ -55,6 +55,9 @@ struct FenceClaim {
 Status may_claim_fence(BlobStore& store, const FenceClaim& claim);
 // Makes and returns the new fence; removes old ones. kConflict as above.
 Result<Fence> claim_fence(BlobStore& store, const FenceClaim& claim);
+// kConflict: a newer fence than `own` is there. Looks only. For what must not be done by a scheduler that was taken
+// over and does not know it yet.
+Status check_fence(BlobStore& store, std::uint64_t own_boot);
 // kConflict: a newer fence is there, and this scheduler must end at once. Another error: try again.
 Status renew_fence(BlobStore& store, Fence& own, std::uint64_t seq);
 // The same, and whoever comes next need not wait.

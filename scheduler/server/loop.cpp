@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::int64_t kIdleNs = kSecond;             // the longest wait where the core names no time
 constexpr std::int64_t kClosedGraceNs = 3 * kSecond;  // a worker that lives connects again within kLinkReconnectMaxMs
-constexpr std::size_t kDeletionsAtOnce = 16;          // then the side thread's other tasks come to their turn
 
 std::uint64_t since(Instant at) { return static_cast<std::uint64_t>(std::max<std::int64_t>(0, monotonic_now() - at)); }
 

@@ -31,6 +31,8 @@ class logger;
 
 namespace modelhop {
 
+inline constexpr std::size_t kDeletionsAtOnce = 16;  // then the side thread's other tasks come to their turn
+
 struct LoopConfig {
   std::string state_dir, listen;
   CoreConfig core;

@@ -9,6 +9,7 @@
 #include "scheduler/api/json_text.h"
 #include "scheduler/api/views.h"
 #include "scheduler/server/control_requests.h"
+#include "scheduler/server/garbage_requests.h"
 #include "scheduler/server/spec_requests.h"
 #include "scheduler/server/store_view.h"
 
@@ -178,6 +179,7 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
   }
   if (request.method == "POST") {
     if (path == "experiments") return create_experiment(backends, std::move(request), std::move(done));
+    if (path == "checkpoints:gc") return collect_garbage(backends, request.body, std::move(done));
     if (path == "specs:validate" || path == "specs:preview") {
       return on_side(backends, done,
                      [backends, done, body = std::move(request.body), preview = path == "specs:preview"] {

@@ -131,8 +131,8 @@ void Server::ask(ApiRequest request, std::function<void(ApiResponse)> done) {
     --waiting_;
     return done(busy());
   }
-  handle_request({*loop_, *side_, *store_, config_.content_bytes_max, this}, std::move(request),
-                 [this, done = std::move(done)](ApiResponse response) {
+  handle_request({*loop_, *side_, *store_, config_.content_bytes_max, this, collecting_, config_.garbage_looked_at_max},
+                 std::move(request), [this, done = std::move(done)](ApiResponse response) {
                    --waiting_;
                    done(std::move(response));
                  });

@@ -16,6 +16,7 @@
 #include "scheduler/core/core.h"
 #include "scheduler/server/disk_watch.h"
 #include "scheduler/server/fence.h"
+#include "scheduler/server/garbage.h"
 #include "scheduler/server/log_file.h"
 #include "scheduler/server/service.h"
 
@@ -44,6 +45,7 @@ struct ServerConfig {
   int verbosity{};  // stderr: 0 warnings, 1 info, 2 debug; the log file: info, or debug at 2
   std::size_t log_bytes_max{kLogBytesMax};
   std::uint64_t content_bytes_max{kContentBytesMax};
+  std::size_t garbage_looked_at_max{kGarbageLookedAtMax};
   std::int64_t fence_renew_ns{kFenceRenewNs};
   DiskReserve disk_reserve;
   std::int64_t disk_watch_ns{kDiskWatchNs};
@@ -95,6 +97,7 @@ class Server final : public Service {
   std::string store_uri_;
   std::shared_ptr<spdlog::logger> log_;
   std::unique_ptr<BlobStore> store_;
+  std::atomic<bool> collecting_{false};  // a gc runs; outlives what waits in the threads below
   std::unique_ptr<TaskThread> side_;
   std::unique_ptr<Loop> loop_;
   std::thread thread_;

@@ -105,6 +105,38 @@ wait $run; echo "run $?"
   CHECK_FALSE(std::filesystem::exists(project.shell.folder + "/other"));
 }
 
+TEST_CASE("without a service gc says what it would delete and deletes nothing", "[cli][run][gc]") {
+  const Project project;
+  const Ran ran = project.run("run spec.json --state-dir state --port 0");
+  INFO(ran.err);
+  REQUIRE(ran.exit == 0);
+  const Ran clean = project.run("checkpoint gc --dry-run --state-dir state");
+  CHECK(clean.exit == 0);
+  CHECK(clean.out.find("would delete 0 files, 0 B; ") == 0);
+  const std::string blob = "states/c1/e1/1/0.1-" + std::string(31, '0') + "7.safetensors";
+  std::ofstream(project.shell.folder + "/store/" + blob) << "1234567";
+  const Ran table = project.run("checkpoint gc --dry-run --state-dir state");
+  CHECK(table.exit == 0);
+  CHECK(table.out.find("e1.1@0.1") != std::string::npos);
+  CHECK(table.out.find("its trial has ended without it") != std::string::npos);
+  CHECK(table.out.find("\nwould delete 1 files, 7 B; ") != std::string::npos);
+  const Ran json = project.run("checkpoint gc --dry-run --state-dir state -o json");
+  const auto answer = nlohmann::json::parse(json.out);
+  CHECK(answer["items"][0]["blob"] == blob);
+  CHECK(answer["count"] == 1);
+  CHECK(answer["kept_reasons"].size() > 0);
+  const Ran csv = project.run("checkpoint gc --dry-run --state-dir state -o csv");
+  CHECK(csv_widths(csv.out).size() == 2);
+  const Ran refused = project.run("checkpoint gc --state-dir state");
+  CHECK(refused.exit == 5);
+  CHECK(refused.err.find("start `modelhop scheduler` on it") != std::string::npos);
+  CHECK(std::filesystem::exists(project.shell.folder + "/store/" + blob));
+  const Ran elsewhere = project.run("checkpoint gc --dry-run --state-dir state --store nowhere");
+  CHECK(elsewhere.exit == 3);
+  CHECK(elsewhere.err.find("there is no such folder") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(project.shell.folder + "/nowhere"));
+}
+
 TEST_CASE("every command that prints data prints it as a table, as JSON and as CSV", "[cli][run]") {
   const Project project;
   const Ran ran = project.run("run spec.json --state-dir state --port 0 --workers 3");
