@@ -64,7 +64,8 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
   experiment.trials = trials;
   if (draw.percent(20)) experiment.search_stops_every = draw.between(2, 5);
   experiment.delete_at_end = draw.percent(20);
-  experiment.retry = draw.percent(60);
+  // A search forgets what it wanted of a trial that ended.
+  experiment.retry = draw.percent(60) && experiment.search_stops_every == 0;
   if (draw.percent(40)) {
     experiment.poison.kind = static_cast<Poison::Kind>(draw.between(1, 3));
     experiment.poison.trial = {draw.between(1, trials)};

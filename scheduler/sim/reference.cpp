@@ -108,7 +108,8 @@ void Auditor::at_end(const State& state) {
     const TrialRow* best = best_trial(experiment);
     if (best == nullptr) continue;
     const StateRef& ref = counted_milestone(*experiment.spec, *best)->state;
-    if (!is_durable(*best, ref) && !damaged_) {
+    // The value of one that is tried again may fall behind that of another whose state was dropped for it.
+    if (!is_durable(*best, ref) && !damaged_ && !planned.retry) {
       say(to_string(experiment.id) + ": the best trial's state was deleted");
     }
   }

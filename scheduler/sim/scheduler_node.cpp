@@ -261,12 +261,11 @@ void Simulation::client(std::uint64_t) {
   }
 }
 
-// Of an experiment that was broken off, the last trial that has visits to make.
+// Of an experiment that was broken off, the last trial that had visits to make.
 void Simulation::retry_something(std::size_t experiment) {
   const ExperimentRow& row = core_->state().experiments[experiment];
-  const auto trial = std::find_if(row.trials.rbegin(), row.trials.rend(), [](const TrialRow& t) {
-    return t.state != TrialState::kCompleted && t.visits < t.target_visits;
-  });
+  const auto trial =
+      std::find_if(row.trials.rbegin(), row.trials.rend(), [&](const TrialRow& t) { return broken_off_with(row, t); });
   stop_wanted_[experiment] = cancel_wanted_[experiment] = false;
   count(FaultKind::kRetry);
   step_scheduler(ControlTrial{{104}, row.id, trial->id, TrialControl::kRetry});

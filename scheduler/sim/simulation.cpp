@@ -79,9 +79,8 @@ bool Simulation::wants_retry(std::size_t experiment) const {
   const ExperimentRow& row = core_->state().experiments[experiment];
   const bool broken_off = row.state == ExperimentState::kStopped || row.state == ExperimentState::kCanceled;
   if (!plan_.experiments[experiment].retry || retried_[experiment] || !broken_off) return false;
-  return std::any_of(row.trials.begin(), row.trials.end(), [](const TrialRow& trial) {
-    return trial.state != TrialState::kCompleted && trial.visits < trial.target_visits;
-  });
+  return std::any_of(row.trials.begin(), row.trials.end(),
+                     [&](const TrialRow& trial) { return broken_off_with(row, trial); });
 }
 
 void Simulation::at(std::int64_t delay_ns, EventKind kind, std::uint32_t target, std::uint32_t life,

@@ -93,6 +93,11 @@ class Simulation {
   bool permille(std::uint32_t p) { return p > 0 && faulty() && rng_.below(1000) < p; }
   bool faulty() const { return now_.ns <= plan_.horizon_ns; }
   void count(FaultKind kind) { ++outcome_.faults_by_kind[static_cast<std::size_t>(kind)]; }
+  // Ended by its experiment's end alone: one that a rule or its search stopped would go on past where it ends alone.
+  static bool broken_off_with(const ExperimentRow& row, const TrialRow& trial) {
+    const bool ended = trial.state == TrialState::kStopped || trial.state == TrialState::kCanceled;
+    return ended && trial.reason == row.reason && trial.visits < trial.target_visits;
+  }
   bool wants_retry(std::size_t experiment) const;
   void mix_trace(std::uint64_t value);
   void say(const std::string& line) const;
