@@ -18,6 +18,9 @@ inline constexpr std::size_t kBlobNameBytesMax = 1024;
 
 enum class Put : std::uint8_t { kCreated, kExists };
 
+inline constexpr std::int64_t kLeftoverMs = 86'400'000;  // no writer is as slow as a day, by the store's own clock
+inline constexpr std::size_t kLeftoversMax = 1'024;      // looked at when a store is opened
+
 struct BlobEntry {
   std::string name;
   std::uint64_t size_bytes{};

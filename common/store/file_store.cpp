@@ -21,8 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kStaleTempMs = 3'600'000;  // longer than the slowest write of one blob
-constexpr int kFolderRetriesMax = 100;            // a folder that is emptied and removed while we write into it
+constexpr int kFolderRetriesMax = 100;  // a folder that is emptied and removed while we write into it
 
 Status check_name(const std::string& name) {
   const auto bad = [&] {
@@ -62,7 +61,6 @@ class FileBlobStore final : public BlobStore {
 
   Status prepare() {
     RETURN_IF_ERROR(make_folders(root_ + "/tmp"));
-    remove_stale_temps();
     const std::string probe = temp_path();
     for (const bool first : {true, false}) {
       const File file(file_system().open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC));
@@ -75,6 +73,7 @@ class FileBlobStore final : public BlobStore {
       if (opened)
         return environment(root_ + ": does not keep exclusive creates; use another file system for the store");
     }
+    remove_old_leftovers();
     return {};
   }
 
@@ -301,12 +300,13 @@ class FileBlobStore final : public BlobStore {
     return {};
   }
 
-  void remove_stale_temps() {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(root_ + "/tmp", error)) {
-      struct ::stat info {};
-      if (::stat(entry.path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
-      if (wall_now().value - info.st_mtim.tv_sec * 1000 > kStaleTempMs) file_system().unlink(entry.path().string());
+  // What cannot be removed now can be later: it stands in nobody's way.
+  void remove_old_leftovers() {
+    const Result<WallMs> now = clock();
+    const Result<std::vector<BlobEntry>> found = leftovers(kLeftoversMax);
+    if (!now.ok() || !found.ok()) return;
+    for (const BlobEntry& left : *found) {
+      if (now->value - left.modified.value > kLeftoverMs) (void)remove_leftover(left.name);
     }
   }
 

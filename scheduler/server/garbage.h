@@ -18,7 +18,6 @@ namespace modelhop {
 
 // Blobs of one piece. Bounds memory, the loop's time, and how long a client waits (a deletion syncs its folder: 8 ms).
 inline constexpr std::size_t kGarbageLookedAtMax = 1'024;
-inline constexpr std::int64_t kLeftoverMs = 86'400'000;  // no writer is as slow as a day
 inline constexpr std::size_t kGarbageBodyBytesMax = 4'096;
 
 struct GarbageRequest {

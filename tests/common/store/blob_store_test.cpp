@@ -107,7 +107,7 @@ TEST_CASE("what a killed writer left in tmp is removed once it is old", "[store]
   REQUIRE(open_store(scratch / "store").ok());
   std::ofstream(scratch / "store/tmp/1-old-0") << "x";
   std::ofstream(scratch / "store/tmp/1-new-0") << "x";
-  const utimbuf old{::time(nullptr) - 7200, ::time(nullptr) - 7200};
+  const utimbuf old{::time(nullptr) - 90'000, ::time(nullptr) - 90'000};
   REQUIRE(::utime((scratch / "store/tmp/1-old-0").c_str(), &old) == 0);
   REQUIRE(open_store(scratch / "store").ok());
   CHECK_FALSE(fs::exists(scratch / "store/tmp/1-old-0"));
