@@ -76,6 +76,35 @@ Result<int> change(const Cli& cli, const ChangeOptions& options, const std::stri
   return kOkExit;
 }
 
+struct ExtendOptions {
+  std::string experiment, time_budget;
+  std::uint64_t max_trials{}, epochs{};
+};
+
+void add_extend(CLI::App* exp, Cli& cli) {
+  const auto options = make_options<ExtendOptions>();
+  CLI::App* command = add_command(exp, "extend", "Raise an experiment's limits; one that has ended runs again",
+                                  "  modelhop exp extend e7 --max-trials 200\n"
+                                  "  modelhop exp extend e7 --epochs 20 --time-budget 4h");
+  option(command, "experiment", options->experiment, "Experiment: e7 or its name").required();
+  const Option trials = option(command, "--max-trials", options->max_trials, "Trials in all");
+  const Option budget = option(command, "--time-budget", options->time_budget, "Time in all: 90s, 2h");
+  const Option epochs = option(command, "--epochs", options->epochs, "Epochs of a trial in all");
+  on_run(command, cli, [&cli, options, trials, budget, epochs]() -> Result<int> {
+    Json limits = Json::object();
+    if (trials.given()) limits["max_trials"] = options->max_trials;
+    if (budget.given()) limits["time_budget"] = options->time_budget;
+    if (epochs.given()) limits["epochs"] = options->epochs;
+    if (limits.empty()) return invalid("exp extend: nothing to raise; give --max-trials, --time-budget or --epochs");
+    ASSIGN_OR_RETURN(const auto backend, cli.backend());
+    ASSIGN_OR_RETURN(const Json experiment, find_experiment(*backend, options->experiment, cli.quiet));
+    const std::string id = text_of(experiment, "id");
+    RETURN_IF_ERROR(send(*backend, {"POST", experiment_path(id) + ":extend", {}, limits.dump(), ""}).status());
+    cli.note(id + " is extended");
+    return kOkExit;
+  });
+}
+
 }  // namespace
 
 void add_experiment_changes(CLI::App* exp, Cli& cli) {
@@ -110,6 +139,7 @@ void add_experiment_changes(CLI::App* exp, Cli& cli) {
   on_run(with_name(add_command(exp, "delete", "Forget an ended experiment and delete its states",
                                "  modelhop exp delete e7")),
          cli, [&cli, options] { return change(cli, *options, "DELETE", "", "is deleted"); });
+  add_extend(exp, cli);
   command = with_name(add_command(exp, "set", "Change an experiment's name, notes, labels or priority",
                                   "  modelhop exp set e7 --priority 80\n"
                                   "  modelhop exp set e7 --name night-run --label baseline --label v2"));

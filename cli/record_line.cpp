@@ -38,6 +38,27 @@ std::optional<std::string> record_line(const Json& record, const Json& experimen
                        short_number(number_of(body, "visits") / partitions), count_of(experiment, "epochs"),
                        means(member(body, "validation"), "val_"), means(member(body, "train"), "train_"));
   }
+  if (type == "trial_forked") {
+    const Json& source = member(body, "source");
+    const double partitions = std::max(1.0, number_of(experiment, "partitions"));
+    const double visits =
+        number_of(member(source, "at"), "epoch") * partitions + number_of(member(source, "at"), "visit");
+    return fmt::format("{}  goes on from {} at epoch {}", trial_of(body, experiment), trial_of(source, experiment),
+                       short_number(visits / partitions));
+  }
+  if (type == "trial_target_changed") {
+    const double partitions = std::max(1.0, number_of(experiment, "partitions"));
+    return fmt::format("{}  trains on to epoch {}", trial_of(body, experiment),
+                       short_number(number_of(body, "target_visits") / partitions));
+  }
+  if (type == "experiment_limits_changed") {
+    std::string line = fmt::format("{}  is extended: {} epochs", text_of(experiment, "id"), count_of(body, "epochs"));
+    if (count_of(body, "max_trials") > 0) line += fmt::format(", {} trials", count_of(body, "max_trials"));
+    if (count_of(body, "time_budget_ms") > 0) {
+      line += ", " + duration_text(number_of(body, "time_budget_ms") / 1000);
+    }
+    return line;
+  }
   if (type == "trial_ended") {
     return fmt::format("{}  {}{}", trial_of(body, experiment), text_of(body, "how"), because(body));
   }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <random>
 
 #include "cli/cli.h"
 #include "cli/view.h"
@@ -91,10 +92,62 @@ Result<int> show_trial(const Cli& cli, const std::string& id) {
   return kOkExit;
 }
 
+struct ForkOptions {
+  std::string trial, checkpoint, key;
+  std::vector<std::string> sets;
+  std::uint64_t epochs{};
+};
+
+// A key of our own where none is given: an answer that was lost can then be asked for again.
+std::string fresh_key() {
+  std::random_device random;
+  return fmt::format("cli-{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+}
+
+Result<int> fork_trial(const Cli& cli, const ForkOptions& options) {
+  Json body = Json::object();
+  for (const std::string& assignment : options.sets) {
+    const std::size_t equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0) return invalid("--set wants PATH=VALUE, got " + assignment);
+    const std::string text = assignment.substr(equals + 1);
+    Json value = Json::parse(text, nullptr, false);
+    body["set"][assignment.substr(0, equals)] = value.is_discarded() ? Json(text) : std::move(value);
+  }
+  if (!options.checkpoint.empty()) body["checkpoint"] = options.checkpoint;
+  if (options.epochs > 0) body["epochs"] = options.epochs;
+  ASSIGN_OR_RETURN(const auto backend, cli.backend());
+  const std::string key = options.key.empty() ? fresh_key() : options.key;
+  ASSIGN_OR_RETURN(
+      const Json answer,
+      send(*backend, {"POST", "/api/v1/trials/" + percent_encode(options.trial) + ":fork", {}, body.dump(), key}));
+  if (cli.format() == Format::kJson) {
+    print_json(answer);
+  } else {
+    fmt::print("{}\n", text_of(answer, "id"));
+    std::fflush(stdout);
+  }
+  return kOkExit;
+}
+
+void add_fork(CLI::App* trial, Cli& cli) {
+  const auto options = make_options<ForkOptions>();
+  CLI::App* command =
+      add_command(trial, "fork", "Make a new trial that goes on from a state of this one; prints its id",
+                  "  modelhop trial fork e7.12 --set training.optimizer.lr=0.0003\n"
+                  "  modelhop trial fork e7.12 --checkpoint e7.12@0.8 --set training.batch_size=128");
+  option(command, "trial", options->trial, "Trial: e7.12").required();
+  option(command, "--set", options->sets, "PATH=VALUE to change below training; may be given more than once")
+      .repeatable();
+  option(command, "--checkpoint", options->checkpoint, "State to begin with (default: its newest in the store)");
+  option(command, "--epochs", options->epochs, "Epochs to train to (default: as far as the trial)");
+  option(command, "--idempotency-key", options->key, "The same key again gives the same fork, not another");
+  on_run(command, cli, [&cli, options] { return fork_trial(cli, *options); });
+}
+
 }  // namespace
 
 void add_trial(CLI::App& app, Cli& cli) {
-  CLI::App* trial = add_command_group(&app, "trial", "List, show, pause, stop and retry trials");
+  CLI::App* trial = add_command_group(&app, "trial", "List, show, pause, stop, retry and fork trials");
   const auto options = make_options<ListOptions>();
   CLI::App* command = add_command(trial, "list", "List the trials of an experiment",
                                   "  modelhop trial list e7 --sort value --limit 10\n"
@@ -109,6 +162,7 @@ void add_trial(CLI::App& app, Cli& cli) {
   command = add_command(trial, "show", "Show one trial with its milestones and units", "  modelhop trial show e7.12");
   option(command, "trial", *id, "Trial: e7.12").required();
   on_run(command, cli, [&cli, id] { return show_trial(cli, *id); });
+  add_fork(trial, cli);
   const auto verb = [&](const std::string& name, const std::string& help, const std::string& done) {
     CLI::App* of = add_command(trial, name, help, "  modelhop trial " + name + " e7.12");
     option(of, "trial", *id, "Trial: e7.12").required();

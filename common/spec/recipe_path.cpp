@@ -177,6 +177,32 @@ void put(json& document, const std::string& path, const Value& value) {
   *at = json_of(value);
 }
 
+bool change(json& recipe, const std::string& path, const Value& value) {
+  std::vector<std::string> steps = steps_of(path);
+  const std::string last = std::move(steps.back());
+  steps.pop_back();
+  json* at = &recipe;
+  for (const std::string& step : steps) {
+    std::size_t index = 0;
+    const auto child = at->is_object() ? at->find(step) : at->end();
+    if (at->is_array() && parse_index(step, index) && index < at->size()) {
+      at = &(*at)[index];
+    } else if (at->is_object() && child != at->end()) {
+      at = &*child;
+    } else {
+      return false;
+    }
+  }
+  if (!at->is_object()) return false;
+  if (path == "training.lr_schedule.name" && at->value(last, json()) != json_of(value)) {
+    json fresh = json::object();
+    if (const auto warmup = at->find("warmup"); warmup != at->end()) fresh["warmup"] = *warmup;
+    *at = std::move(fresh);
+  }
+  (*at)[last] = json_of(value);
+  return true;
+}
+
 json json_of(const Value& value) {
   if (const std::int64_t* number = std::get_if<std::int64_t>(&value); number != nullptr && *number >= 0) {
     return static_cast<std::uint64_t>(*number);

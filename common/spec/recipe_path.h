@@ -35,6 +35,10 @@ PathTarget find_path(const nlohmann::json& document, const std::string& path, co
 // Puts a value at a path. REQUIRES: find_path found it.
 void put(nlohmann::json& document, const std::string& path, const Value& value);
 
+// Puts a value at a path of one trial's recipe. A schedule of another name keeps its warm-up and nothing else. False:
+// the path leads nowhere, and nothing is changed.
+bool change(nlohmann::json& recipe, const std::string& path, const Value& value);
+
 nlohmann::json json_of(const Value& value);
 Value value_of(const nlohmann::json& scalar);  // REQUIRES: a bool, number or text
 

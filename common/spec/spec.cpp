@@ -20,15 +20,6 @@ using nlohmann::json;
 
 constexpr std::size_t kShownPointerBytesMax = 300;
 
-// As far as it is there.
-json recipe_of(const json& document) {
-  json out = json::object();
-  for (const char* key : {"dataset", "model", "training", "seed"}) {
-    if (const auto found = document.find(key); found != document.end()) out[key] = *found;
-  }
-  return out;
-}
-
 // Reads what the schema has passed, as far as it has. `all`: the data's checks and every branch; a journal's spec has
 // passed them before.
 std::shared_ptr<const Spec> read_spec(json& document, const Schema::Given& given, const Manifest* data, bool all,

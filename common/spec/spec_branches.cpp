@@ -141,11 +141,30 @@ std::vector<Problem> read_branch(json document, const Schema::Given& unread, con
 
 }  // namespace
 
+json recipe_of(const json& document) {
+  json out = json::object();
+  for (const char* key : {"dataset", "model", "training", "seed"}) {
+    if (const auto found = document.find(key); found != document.end()) out[key] = *found;
+  }
+  return out;
+}
+
 json recipe_with(const json& recipe, const Space& space, const Params& params) {
   json out = recipe;
+  std::size_t used = 0;
   for (const Parameter& parameter : space) {
     const auto found = params.find(parameter.path);
-    if (found != params.end()) put(out, parameter.path, found->second);
+    if (found == params.end()) continue;
+    put(out, parameter.path, found->second);
+    ++used;
+  }
+  if (used == params.size()) return out;
+  // What stands deeper depends on the name beside it.
+  for (const bool names : {true, false}) {
+    for (const auto& [path, value] : params) {
+      const bool in_space = std::any_of(space.begin(), space.end(), [&](const Parameter& p) { return p.path == path; });
+      if (!in_space && path.ends_with(".name") == names) change(out, path, value);
+    }
   }
   return out;
 }

@@ -9,7 +9,11 @@
 
 namespace modelhop {
 
-// The recipe of one trial: `recipe` with the values of the active parameters put in.
+// The recipe's part of a spec, as far as it is there.
+nlohmann::json recipe_of(const nlohmann::json& document);
+
+// The recipe of one trial: `recipe` with the values of the active parameters put in, and then those that a fork changed
+// beside them. What leads nowhere is left out.
 nlohmann::json recipe_with(const nlohmann::json& recipe, const Space& space, const Params& params);
 
 // Reads the recipe under every combination of values where they are few (a range counts as its two ends), else under

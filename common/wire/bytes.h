@@ -210,7 +210,7 @@ class ByteReader {
     } else if constexpr (kIsArray<T>) {  // indexed by an enumeration: an older program knew fewer values
       std::uint8_t count = 0;
       get_integer(name, count);
-      if (count > value.size()) return refuse(name, "has " + std::to_string(count) + " values");
+      if (count == 0 || count > value.size()) return refuse(name, "has " + std::to_string(count) + " values");
       value = {};
       for (std::uint8_t i = 0; i < count && status_.ok(); ++i) get(name, value[i], kNoLimit);
     } else if constexpr (kIsMap<T>) {

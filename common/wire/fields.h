@@ -273,6 +273,13 @@ void fields(A& a, Like<ExperimentChanged> auto& v) {
   a("priority", v.priority);
 }
 template <class A>
+void fields(A& a, Like<ExperimentLimitsChanged> auto& v) {
+  a("experiment", v.experiment);
+  a("max_trials", v.max_trials);
+  a("time_budget_ms", v.time_budget_ms);
+  a("epochs", v.epochs);
+}
+template <class A>
 void fields(A& a, Like<TrialCreated> auto& v) {
   a("experiment", v.experiment);
   a("trial", v.trial);
@@ -280,6 +287,25 @@ void fields(A& a, Like<TrialCreated> auto& v) {
   a("offset", v.offset);
   a("target_visits", v.target_visits);
   a.cut("origin", v.origin, kOriginBytesMax);
+  a("asked", v.asked);
+  a("idempotency_key", v.idempotency_key, kNameBytesMax);
+  a("request", v.request);
+}
+template <class A>
+void fields(A& a, Like<TrialForked> auto& v) {
+  a("experiment", v.experiment);
+  a("trial", v.trial);
+  a("source", v.source);
+  a("params", v.params);
+  a("params_revision", v.params_revision);
+  a("lineage", v.lineage);
+}
+template <class A>
+void fields(A& a, Like<TrialTargetChanged> auto& v) {
+  a("experiment", v.experiment);
+  a("trial", v.trial);
+  a("target_visits", v.target_visits);
+  a("lineage", v.lineage);
 }
 template <class A>
 void fields(A& a, Like<TrialEvaluated> auto& v) {
@@ -310,6 +336,7 @@ void fields(A& a, Like<TrialEnded> auto& v) {
   a("trial", v.trial);
   a("how", v.how);
   a.cut("reason", v.reason, kDetailBytesMax);
+  a("with_experiment", v.with_experiment);
 }
 template <class A>
 void fields(A& a, Like<TrialRolledBack> auto& v) {

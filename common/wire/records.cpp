@@ -24,11 +24,14 @@ constexpr std::array<Type, std::variant_size_v<RecordBody>> kTypes = {{
     {"experiment_created", 1},
     {"experiment_state_changed", 1},
     {"experiment_changed", 1},
-    {"trial_created", 1},
+    {"experiment_limits_changed", 1},
+    {"trial_created", 2},
+    {"trial_forked", 1},
+    {"trial_target_changed", 1},
     {"trial_evaluated", 1},
     {"trial_paused", 1},
     {"trial_resumed", 2},
-    {"trial_ended", 1},
+    {"trial_ended", 2},
     {"trial_rolled_back", 1},
     {"unit_leased", 1},
     {"unit_finished", 2},
@@ -50,7 +53,11 @@ struct Upgrade {
 };
 constexpr Upgrade kUpgrades[] = {
     {"booted", 1, "accept_lost_tail", "false"},
-    {"trial_resumed", 1, "lineage", "0"},     // it went on with the one that it had
+    {"trial_resumed", 1, "lineage", "0"},  // it went on with the one that it had
+    {"trial_created", 1, "asked", "false"},
+    {"trial_created", 1, "idempotency_key", R"("")"},
+    {"trial_created", 1, "request", R"("00000000000000000000000000000000")"},
+    {"trial_ended", 1, "with_experiment", "false"},
     {"unit_finished", 1, "durable", "true"},  // a state was in the store before its unit was reported
 };
 

@@ -69,6 +69,11 @@ struct ExperimentChanged {  // what it is called, and how it stands among others
   std::vector<std::string> labels;
   std::uint32_t priority{};
 };
+struct ExperimentLimitsChanged {  // all of them as they are now; only ever raised
+  ExperimentId experiment;
+  std::uint64_t max_trials{}, time_budget_ms{};  // 0: none
+  std::uint64_t epochs{};
+};
 enum class ExperimentState : std::uint8_t {
   kRunning,
   kPaused,
@@ -94,6 +99,23 @@ struct TrialCreated {
   std::uint32_t offset{};
   std::uint64_t target_visits{};
   std::string origin;
+  bool asked{};                   // somebody asked for it: its search neither made it nor hears of it
+  std::string idempotency_key{};  // of that request, with the request's hash: the same again is answered with this
+  ContentHash request{};
+};
+struct TrialForked {  // it goes on from another's state, with these parameters. No unit of it is leased
+  ExperimentId experiment;
+  TrialId trial;
+  StateRef source;  // durable, between two visits
+  Params params;
+  std::uint32_t params_revision{};
+  std::uint32_t lineage{};  // of the states it makes from now on
+};
+struct TrialTargetChanged {  // more visits than before; one that had completed goes on
+  ExperimentId experiment;
+  TrialId trial;
+  std::uint64_t target_visits{};
+  std::uint32_t lineage{};  // of the states it makes from now on: of one that goes on, a new one
 };
 struct TrialEvaluated {
   ExperimentId experiment;
@@ -130,6 +152,7 @@ struct TrialEnded {
   TrialId trial;
   TrialState how{};
   std::string reason;
+  bool with_experiment{};  // it ended because its experiment did, by nothing of its own
 };
 
 struct TrialRolledBack {  // accepted states were lost: it goes on from `to`, to the same states again
@@ -203,9 +226,10 @@ struct StateDeleted {
 
 using RecordBody =
     std::variant<Booted, WorkerJoined, WorkerLeft, WorkerAdmissionChanged, DatasetRegistered, PartitionPlaced,
-                 PartitionDropped, ExperimentCreated, ExperimentStateChanged, ExperimentChanged, TrialCreated,
-                 TrialEvaluated, TrialPaused, TrialResumed, TrialEnded, TrialRolledBack, UnitLeased, UnitFinished,
-                 UnitYielded, UnitReleased, UnitParked, UnitDiverged, StateDurable, StateDeleteIntended, StateDeleted>;
+                 PartitionDropped, ExperimentCreated, ExperimentStateChanged, ExperimentChanged,
+                 ExperimentLimitsChanged, TrialCreated, TrialForked, TrialTargetChanged, TrialEvaluated, TrialPaused,
+                 TrialResumed, TrialEnded, TrialRolledBack, UnitLeased, UnitFinished, UnitYielded, UnitReleased,
+                 UnitParked, UnitDiverged, StateDurable, StateDeleteIntended, StateDeleted>;
 
 struct Record {
   std::uint64_t seq{};  // dense, from 1

@@ -102,10 +102,8 @@ void Core::Impl::set_time_budget(const ExperimentRow& experiment) {
   const auto& budget = experiment.spec->time_budget_ms;
   live_of(experiment.id).stop_at = kNever;
   if (!budget || experiment.state == ExperimentState::kPaused) return;
-  std::uint64_t spent_ms = served_ms(state, experiment.created_at, state.at);
-  for (const Downtime& rest : experiment.rests) spent_ms -= std::min(spent_ms, served_ms(state, rest.from, rest.to));
-  live_of(experiment.id).stop_at =
-      now + static_cast<std::int64_t>(*budget - std::min(*budget, spent_ms)) * kMillisecond;
+  const std::uint64_t spent = spent_ms(state, experiment);
+  live_of(experiment.id).stop_at = now + static_cast<std::int64_t>(*budget - std::min(*budget, spent)) * kMillisecond;
 }
 
 void Core::Impl::recover_account(ExperimentRow& experiment) {

@@ -31,6 +31,11 @@ const ExperimentRow* Core::Impl::find_experiment(ExperimentId id) const {
   return id.value - 1 < state.experiments.size() ? &state.experiments[id.value - 1] : nullptr;
 }
 
+TrialRow* find_trial(ExperimentRow* experiment, TrialId id) {
+  return experiment != nullptr && id.value - 1 < experiment->trials.size() ? &experiment->trials[id.value - 1]
+                                                                           : nullptr;
+}
+
 LeaseRow* Core::Impl::open_lease(WorkerId id) {
   const SlotIndex& slot = index.slots[id.value - 1];
   return slot.experiment ? &find_experiment(slot.experiment)->leases[slot.lease] : nullptr;

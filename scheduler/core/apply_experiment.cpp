@@ -8,13 +8,6 @@
 #include "scheduler/core/tables.h"
 
 namespace modelhop {
-namespace {
-
-TrialRow* find_trial(ExperimentRow& experiment, TrialId id) {
-  return id.value - 1 < experiment.trials.size() ? &experiment.trials[id.value - 1] : nullptr;
-}
-
-}  // namespace
 
 Status Core::Impl::on(const ExperimentCreated& record, WallMs at) {
   REFUSE_IF(record.experiment.value != state.experiments.size() + 1,
@@ -22,8 +15,7 @@ Status Core::Impl::on(const ExperimentCreated& record, WallMs at) {
   const auto dataset = state.datasets.find(record.dataset);
   REFUSE_IF(dataset == state.datasets.end() || dataset->second.info.identity != record.dataset_identity,
             "the data set " + record.dataset + " is not registered with this identity");
-  REFUSE_IF(!record.idempotency_key.empty() && index.keys.contains(record.idempotency_key),
-            "its idempotency key was used");
+  REFUSE_IF(index.keys.contains(record.idempotency_key), "its idempotency key was used");
   std::shared_ptr<const Spec> spec = fresh_spec;
   if (spec == nullptr) {
     ASSIGN_OR_RETURN(spec, hooks.load_spec(record.spec_expanded));
@@ -50,7 +42,7 @@ Status Core::Impl::on(const ExperimentCreated& record, WallMs at) {
   ix.partition_busy_ns.resize(partitions);
   ix.dataset = &index.datasets[record.dataset];
   go_live(record.experiment);
-  if (!record.idempotency_key.empty()) index.keys.emplace(record.idempotency_key, record.experiment);
+  if (!record.idempotency_key.empty()) index.keys.emplace(record.idempotency_key, KeyUse{record.experiment, {}});
   return {};
 }
 
@@ -70,7 +62,10 @@ Status Core::Impl::on(const ExperimentStateChanged& record, WallMs at) {
     for (SlotIndex& slot : index.slots) {
       std::erase_if(slot.holds, [&](const auto& held) { return held.first == record.experiment; });
     }
-    for (const TrialRow& trial : row->trials) --index.totals.trials[static_cast<std::size_t>(trial.state)];
+    for (const TrialRow& trial : row->trials) {
+      --index.totals.trials[static_cast<std::size_t>(trial.state)];
+      index.keys.erase(trial.idempotency_key);
+    }
     row->trials.clear();
     row->units.clear();
     row->leases.clear();
@@ -129,29 +124,37 @@ Status Core::Impl::on(const TrialCreated& record, WallMs at) {
   REFUSE_IF(record.trial.value != row->trials.size() + 1 || row->trials.size() >= kTrialsMax,
             to_string(record.experiment, record.trial) + " is not the next trial");
   REFUSE_IF(record.offset >= row->partitions || record.target_visits == 0, "it has no such offset or target");
+  REFUSE_IF(index.keys.contains(record.idempotency_key), "its idempotency key was used");
   TrialRow trial;
   trial.id = record.trial;
   trial.created_seq = state.seq + 1;
   trial.params = record.params;
   trial.origin = record.origin;
+  trial.asked = record.asked;
+  trial.idempotency_key = record.idempotency_key;
+  trial.request = record.request;
   trial.offset = record.offset;
   trial.target_visits = record.target_visits;
   trial.head.experiment = record.experiment;
   trial.head.trial = record.trial;
+  trial.begin = trial.head;
   trial.created_at = at;
+  if (!record.idempotency_key.empty()) index.keys.emplace(record.idempotency_key, KeyUse{row->id, trial.id});
   row->trials.push_back(std::move(trial));
   ++index.totals.trials[static_cast<std::size_t>(TrialState::kPending)];
   ExperimentIndex& ix = index_of(record.experiment);
   ix.trial_busy_ns.push_back(0);
   ++ix.live;
   list(*row, row->trials.back());
-  row->search->apply(SearchTrialCreated{record.trial, record.params, record.target_visits, record.origin});
+  if (!record.asked) {
+    row->search->apply(SearchTrialCreated{record.trial, record.params, record.target_visits, record.origin});
+  }
   return {};
 }
 
 Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
   ExperimentRow* row = find_experiment(record.experiment);
-  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  TrialRow* trial = find_trial(row, record.trial);
   REFUSE_IF(trial == nullptr || !live(trial->state), to_string(record.experiment, record.trial) + " does not live");
   REFUSE_IF(record.visits != trial->visits || record.state != trial->head || std::isnan(record.value) ||
                 (!trial->milestones.empty() && trial->milestones.back().visits >= record.visits),
@@ -163,13 +166,13 @@ Status Core::Impl::on(const TrialEvaluated& record, WallMs at) {
   for (SavedState& saved : trial->stored) {
     if (saved.ref == record.state) saved.since_milestone.clear();
   }
-  row->search->apply(SearchEvaluated{record.trial, record.visits, record.value});
+  if (!trial->asked) row->search->apply(SearchEvaluated{record.trial, record.visits, record.value});
   return {};
 }
 
 Status Core::Impl::on(const TrialPaused& record, WallMs) {
   ExperimentRow* row = find_experiment(record.experiment);
-  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  TrialRow* trial = find_trial(row, record.trial);
   REFUSE_IF(trial == nullptr || !has_edge(kTrialEdges, trial->state, TrialState::kPaused),
             to_string(record.experiment, record.trial) + " cannot be paused");
   unlist(*row, *trial);
@@ -181,7 +184,7 @@ Status Core::Impl::on(const TrialPaused& record, WallMs) {
 
 Status Core::Impl::on(const TrialResumed& record, WallMs) {
   ExperimentRow* row = find_experiment(record.experiment);
-  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  TrialRow* trial = find_trial(row, record.trial);
   REFUSE_IF(trial == nullptr || row->ended(), to_string(record.experiment) + " does not run");
   const TrialState to = trial->started_at == WallMs{} ? TrialState::kPending : TrialState::kRunning;
   REFUSE_IF(!has_edge(kTrialEdges, trial->state, to),
@@ -191,11 +194,7 @@ Status Core::Impl::on(const TrialResumed& record, WallMs) {
   ExperimentIndex& ix = index_of(record.experiment);
   ix.paused -= trial->state == TrialState::kPaused;
   if (!live(trial->state)) {  // tried again
-    ++ix.live;
-    ix.failed -= trial->state == TrialState::kFailed || trial->state == TrialState::kInvalid;
-    std::erase(ix.ended_best_first, trial->id);
-    trial->ended_at = {};
-    trial->ended_seq = 0;
+    revive(*row, *trial);
     trial->restarts = 0;
     if (record.lineage != 0) trial->lineage = record.lineage;
     if (trial->unit) {
@@ -210,9 +209,22 @@ Status Core::Impl::on(const TrialResumed& record, WallMs) {
   return {};
 }
 
+void Core::Impl::revive(ExperimentRow& experiment, TrialRow& trial) {
+  ExperimentIndex& ix = index_of(experiment.id);
+  ++ix.live;
+  ix.failed -= trial.state == TrialState::kFailed || trial.state == TrialState::kInvalid;
+  std::erase(ix.ended_best_first, trial.id);
+  trial.ended_at = {};
+  trial.ended_seq = 0;
+  trial.ended_with_experiment = false;
+  trial.went_on = true;
+  add_begun(ix, trial);
+  if (!trial.asked) experiment.search->apply(SearchTrialGoesOn{trial.id, trial.target_visits});
+}
+
 Status Core::Impl::on(const TrialEnded& record, WallMs at) {
   ExperimentRow* row = find_experiment(record.experiment);
-  TrialRow* trial = row == nullptr ? nullptr : find_trial(*row, record.trial);
+  TrialRow* trial = find_trial(row, record.trial);
   REFUSE_IF(trial == nullptr, "there is no " + to_string(record.experiment, record.trial));
   REFUSE_IF(live(record.how) || !has_edge(kTrialEdges, trial->state, record.how),
             to_string(record.experiment, record.trial) + " goes not from " + to_string(trial->state) + " to " +
@@ -228,8 +240,10 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
   trial->reason = record.reason;
   trial->ended_at = at;
   trial->ended_seq = state.seq + 1;
+  trial->ended_with_experiment = record.with_experiment;
   ExperimentIndex& ix = index_of(record.experiment);
   --ix.live;
+  remove_begun(ix, *trial);
   if (record.how == TrialState::kFailed || record.how == TrialState::kInvalid) ++ix.failed;
   if (const Milestone* milestone = counted_milestone(*row->spec, *trial)) {
     const auto worse = [&](double value, TrialId id) {
@@ -239,14 +253,21 @@ Status Core::Impl::on(const TrialEnded& record, WallMs at) {
     ix.ended_best_first.insert(
         std::upper_bound(ix.ended_best_first.begin(), ix.ended_best_first.end(), milestone->value, worse), trial->id);
   }
-  row->search->apply(SearchTrialEnded{record.trial, end_of(record.how)});
+  if (!trial->asked) row->search->apply(SearchTrialEnded{record.trial, end_of(record.how)});
   if (planted(Mistake::kDecideInReplay) && !serving && row->spec->max_concurrent_trials) {
     for (Decision& decision : row->search->decide({row->trials.size(), 1, row->partitions})) {
       const auto* create = std::get_if<CreateTrial>(&decision);
       if (create == nullptr) continue;
-      RETURN_IF_ERROR(
-          on(TrialCreated{row->id, {row->trials.size() + 1}, create->params, 0, create->target_visits, create->origin},
-             at));
+      RETURN_IF_ERROR(on(TrialCreated{row->id,
+                                      {row->trials.size() + 1},
+                                      create->params,
+                                      0,
+                                      create->target_visits,
+                                      create->origin,
+                                      false,
+                                      "",
+                                      {}},
+                         at));
     }
   }
   return {};

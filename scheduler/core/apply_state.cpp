@@ -6,18 +6,10 @@
 #include "scheduler/core/tables.h"
 
 namespace modelhop {
-namespace {
-
-TrialRow* find_trial_of(ExperimentRow* experiment, TrialId id) {
-  return experiment != nullptr && id.value - 1 < experiment->trials.size() ? &experiment->trials[id.value - 1]
-                                                                           : nullptr;
-}
-
-}  // namespace
 
 Status Core::Impl::on(const StateDurable& record, WallMs) {
   ExperimentRow* row = find_experiment(record.state.experiment);
-  TrialRow* trial = find_trial_of(row, record.state.trial);
+  TrialRow* trial = find_trial(row, record.state.trial);
   REFUSE_IF(trial == nullptr, "there is no " + to_string(record.state.experiment, record.state.trial));
   const auto held = std::find_if(trial->held.begin(), trial->held.end(),
                                  [&](const HeldState& h) { return h.saved.ref == record.state; });
@@ -36,22 +28,21 @@ Status Core::Impl::on(const StateDurable& record, WallMs) {
 
 Status Core::Impl::on(const TrialRolledBack& record, WallMs) {
   ExperimentRow* row = find_experiment(record.experiment);
-  TrialRow* trial = find_trial_of(row, record.trial);
+  TrialRow* trial = find_trial(row, record.trial);
   REFUSE_IF(trial == nullptr || !live(trial->state), to_string(record.experiment, record.trial) + " does not live");
   const std::string name = to_string(record.experiment, record.trial);
   REFUSE_IF(trial->unit && row->units[trial->unit.value - 1].state == UnitState::kLeased, name + " has a lease");
   REFUSE_IF(record.lineage != trial->lineage + 1, name + " has lineage " + std::to_string(trial->lineage));
   REFUSE_IF(!(record.to.at < trial->head.at), name + " has not gone beyond that state");
-  SavedState to;  // the initial state
-  to.ref.experiment = record.experiment;
-  to.ref.trial = record.trial;
-  if (record.to.hash) {
+  SavedState to;  // what it began with
+  to.ref = trial->begin;
+  if (record.to != trial->begin) {
     const auto stored = std::find_if(trial->stored.begin(), trial->stored.end(),
                                      [&](const SavedState& s) { return s.ref == record.to; });
     REFUSE_IF(stored == trial->stored.end(), name + " has no such state in the store");
     to = *stored;
   } else {
-    REFUSE_IF(record.to != to.ref, "the initial state is named otherwise");
+    REFUSE_IF(!begin_is_kept(*row, *trial), name + " began with a state that is not in the store any more");
   }
   unlist(*row, *trial);
   const std::uint64_t visits = std::uint64_t{to.ref.at.epoch} * row->partitions + to.ref.at.visit;
@@ -97,13 +88,15 @@ Status Core::Impl::on(const UnitDiverged& record, WallMs) {
 
 Status Core::Impl::on(const StateDeleteIntended& record, WallMs) {
   ExperimentRow* row = find_experiment(record.state.experiment);
-  TrialRow* trial = find_trial_of(row, record.state.trial);
+  TrialRow* trial = find_trial(row, record.state.trial);
   REFUSE_IF(trial == nullptr, "there is no " + to_string(record.state.experiment, record.state.trial));
   const auto stored = std::find_if(trial->stored.begin(), trial->stored.end(),
                                    [&](const SavedState& s) { return s.ref == record.state; });
   REFUSE_IF(stored == trial->stored.end(), "the state is not in the store");
   REFUSE_IF(live(trial->state) && record.state == trial->head && !planted(Mistake::kDeleteNeededState),
             "the trial goes on from this state");
+  REFUSE_IF(index_of(row->id).begun.contains(record.state) && !planted(Mistake::kForkSourceDeleted),
+            "another trial began with this state");
   trial->stored.erase(stored);
   row->deleting.push_back(record.state);
   return {};

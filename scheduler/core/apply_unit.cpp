@@ -20,10 +20,6 @@ void add_sums(std::vector<Sum>& to, const std::vector<Sum>& from) {
   }
 }
 
-std::uint64_t visits_of(const ExperimentRow& experiment, const StateRef& state) {
-  return std::uint64_t{state.at.epoch} * experiment.partitions + state.at.visit;
-}
-
 bool follows(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& state) {
   const StateRef& head = trial.head;
   return state.experiment == experiment.id && state.trial == trial.id && state.lineage == trial.lineage && state.hash &&

@@ -104,7 +104,7 @@ RunUnit Core::Impl::run_unit(const ExperimentRow& experiment, const LeaseRow& le
   const TrialRow& trial = experiment.trials[lease.trial.value - 1];
   RunUnit run;
   run.boot = state.boot;
-  const Member member{trial.id, trial.lineage, trial.head, 0, trial.visit_sums};
+  const Member member{trial.id, trial.lineage, trial.head, trial.params_revision, trial.visit_sums};
   run.lease.unit = {experiment.id, lease.unit, UnitKind::kTrain, {member}, lease.partition, lease.then_evaluate};
   run.lease.token = lease.token;
   run.lease.ttl_ms = config.lease_ttl_ms;

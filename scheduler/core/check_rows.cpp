@@ -50,10 +50,19 @@ Status check_trial(const ExperimentRow& experiment, std::size_t place) {
   const TrialRow& trial = experiment.trials[place];
   const auto name = [&] { return to_string(experiment.id, TrialId{place + 1}); };
   REFUSE_IF(trial.id.value != place + 1 || trial.offset >= experiment.partitions, name() + " is not in its place");
-  REFUSE_IF(trial.head.experiment != experiment.id || trial.head.trial != trial.id, name() + " has another's head");
+  REFUSE_IF(trial.begin.experiment != experiment.id || !names(trial.begin.trial, experiment.trials) ||
+                (trial.begin.trial == trial.id) == static_cast<bool>(trial.begin.hash),
+            name() + " begins with no such state");
+  REFUSE_IF(trial.head != trial.begin && (trial.head.experiment != experiment.id || trial.head.trial != trial.id),
+            name() + " has another's head");
   REFUSE_IF(trial.unit && !names(trial.unit, experiment.units), name() + " has a unit that is not there");
   REFUSE_IF(trial.unit && experiment.units[trial.unit.value - 1].trial != trial.id, name() + " has another's unit");
   REFUSE_IF(experiment.ended() && live(trial.state), name() + " lives, and its experiment has ended");
+  const auto own = [&](const StateRef& ref) { return ref.experiment == experiment.id && ref.trial == trial.id; };
+  REFUSE_IF(
+      !std::all_of(trial.stored.begin(), trial.stored.end(), [&](const auto& saved) { return own(saved.ref); }) ||
+          !std::all_of(trial.held.begin(), trial.held.end(), [&](const auto& held) { return own(held.saved.ref); }),
+      name() + " has another's states");
   for (const Milestone& milestone : trial.milestones) {
     REFUSE_IF(std::isnan(milestone.value), name() + " has a milestone without a value");
   }

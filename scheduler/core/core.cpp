@@ -95,8 +95,8 @@ void Core::Impl::emit_record(RecordBody body) {
   dirty = true;
 }
 
-void Core::Impl::reply(RequestId to, Status status, ExperimentId experiment) {
-  out->sends.push_back({to, Reply{to, std::move(status), experiment}, 0});
+void Core::Impl::reply(RequestId to, Status status, ExperimentId experiment, TrialId trial) {
+  out->sends.push_back({to, Reply{to, std::move(status), experiment, trial}, 0});
 }
 
 void Core::Impl::grow_live() {

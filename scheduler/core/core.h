@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/state_name.h"
+#include "common/spec/change.h"
 #include "scheduler/core/events.h"
 #include "scheduler/core/state.h"
 #include "scheduler/core/totals.h"
@@ -28,14 +29,21 @@ struct CoreConfig {
   bool accept_lost_tail{};                  // serve though a worker was told of records that the journal has not
 };
 
-// How a recorded spec becomes a Spec and its Search. Tests and the simulator put cheap ones here.
+// How a recorded spec becomes a Spec and its Search, and what of it may change. Tests and the simulator put cheap ones
+// here.
 struct CoreHooks {
   std::function<Result<std::shared_ptr<const Spec>>(std::string_view expanded)> load_spec;
   std::function<Result<std::unique_ptr<Search>>(std::shared_ptr<const Spec> spec, std::uint64_t partitions)>
       make_search;
   std::function<std::string(const Spec& spec, const Params& params)> recipe;  // of one trial, as its workers get it
+  // common/spec/change.h
+  std::function<Result<std::shared_ptr<const Spec>>(const Spec& spec, const SpecLimits& limits)> with_limits;
+  std::function<std::string(const Spec& spec, const Params* trial)> horizon_schedule;
+  std::function<Result<Params>(const Spec& spec, const Params& source, const Params& set)> fork_params;
+  // The most trials that the spec's search makes.
+  std::function<Result<std::uint64_t>(const Spec& spec, std::uint64_t partitions)> trials_max;
 };
-CoreHooks default_hooks();  // restore_spec(), find_search(spec.algorithm), recipe_json()
+CoreHooks default_hooks();  // restore_spec(), find_search(spec.algorithm), recipe_json(), ...
 
 // What one experiment's slots did so far, live. slot_ns sums to slot_time_ns; an open lease counts as train.
 struct LiveAccounting {

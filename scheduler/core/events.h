@@ -40,6 +40,13 @@ struct ChangeExperiment {  // what is not set stays
   std::optional<std::uint32_t> priority;
 };
 
+// Absolute: what is not set stays. None may fall.
+struct ExtendExperiment {
+  RequestId request;
+  ExperimentId experiment;
+  std::optional<std::uint64_t> max_trials, time_budget_ms, epochs;
+};
+
 // Pause: its unit yields, nothing new. Stop: end it with the state it has. Retry: of one that ended without completing.
 enum class TrialControl : std::uint8_t { kPause, kResume, kStop, kRetry };
 struct ControlTrial {
@@ -47,6 +54,21 @@ struct ControlTrial {
   ExperimentId experiment;
   TrialId trial;
   TrialControl control{};
+};
+
+// A new trial that begins with a durable state of `trial`, with some parameters changed.
+struct ForkTrial {
+  struct At {  // a checkpoint's name: e7.12@<lineage>.<visits>
+    std::uint32_t lineage{};
+    std::uint64_t visits{};
+  };
+  RequestId request;
+  std::string idempotency_key;  // empty: none
+  ExperimentId experiment;
+  TrialId trial;
+  Params set;
+  std::optional<At> at;                 // none: the newest between two visits
+  std::optional<std::uint64_t> epochs;  // to train to; none: as far as `trial`
 };
 
 // Drain: no new unit, the running one yields, its partitions go to others. Remove: likewise, and forget the worker.
@@ -74,13 +96,15 @@ struct DiskSpace {  // it crossed the reserve: while it is low, no new unit is l
 
 struct DrainAll {};  // the service is about to stop: yield every unit, lease nothing new
 
-using Event = std::variant<Tick, CreateExperiment, ControlExperiment, ChangeExperiment, ControlTrial, ControlWorker,
-                           WorkerHello, Heartbeat, UnitDone, WorkerBye, WorkerGone, StateGone, DiskSpace, DrainAll>;
+using Event = std::variant<Tick, CreateExperiment, ControlExperiment, ChangeExperiment, ExtendExperiment, ControlTrial,
+                           ForkTrial, ControlWorker, WorkerHello, Heartbeat, UnitDone, WorkerBye, WorkerGone, StateGone,
+                           DiskSpace, DrainAll>;
 
 struct Reply {  // to a client request
   RequestId request;
   Status status;
   ExperimentId experiment;
+  TrialId trial;  // of a fork
 };
 
 struct Send {  // leaves once after_seq is durable; 0 = at once

@@ -32,10 +32,20 @@ Status Core::Impl::check_create(const CreateExperiment& event) const {
   return hooks.make_search(event.spec, partitions).status();
 }
 
+Status Core::Impl::key_used(const std::string& key, const KeyUse& use) const {
+  const std::string used = use.trial ? "the fork " + to_string(use.experiment, use.trial) + ", " +
+                                           find_experiment(use.experiment)->trials[use.trial.value - 1].origin
+                                     : to_string(use.experiment) + " of another spec";
+  return conflict("the Idempotency-Key \"" + key + "\" made " + used + "; take another key for another request");
+}
+
 void Core::Impl::handle(const CreateExperiment& event) {
   if (const auto made = index.keys.find(event.idempotency_key);
       !event.idempotency_key.empty() && made != index.keys.end()) {
-    return reply(event.request, {}, made->second);
+    const KeyUse& use = made->second;
+    const ExperimentRow& row = *find_experiment(use.experiment);
+    if (!use.trial && row.spec_sent == event.spec_sent) return reply(event.request, {}, use.experiment);
+    return reply(event.request, key_used(event.idempotency_key, use), {});
   }
   if (Status status = check_create(event); !status.ok()) return reply(event.request, std::move(status), {});
   const auto known = state.datasets.find(event.dataset.name);
@@ -145,26 +155,55 @@ Status Core::Impl::control(ExperimentRow& experiment, TrialRow& trial, TrialCont
       if (trial.state == TrialState::kCompleted) return refused("all its visits are done");
       if (experiment.state == ExperimentState::kStopping) return conflict(to_string(experiment.id) + " is stopping");
       if (trial.visits >= trial.target_visits) return refused("all its visits are done");
-      retry(experiment, trial);
-      return {};
+      return retry(experiment, trial);
   }
   return {};
 }
 
-void Core::Impl::retry(ExperimentRow& experiment, TrialRow& trial) {
-  mark(Mark::kRetried);
-  if (experiment.ended()) {
-    emit(ExperimentStateChanged{experiment.id, ExperimentState::kRunning, "a trial is tried again", {}, 0});
-    live_of(experiment.id) = ExperimentLive{};
-    recover_account(experiment);
-    place_dirty = true;
+Status Core::Impl::retry(ExperimentRow& experiment, TrialRow& trial) {
+  RETURN_IF_ERROR(check_run_again(experiment));
+  if (!can_go_on(experiment, trial)) {
+    return conflict(to_string(experiment.id, trial.id) + " is a " + trial.origin +
+                    ", and neither that state nor one of its own is in the store any more: fork again");
   }
+  mark(Mark::kRetried);
+  run_again(experiment, "a trial is tried again");
   // Of an ended trial gc deletes what nothing needs: it must never make one of those names again.
   emit(TrialResumed{experiment.id, trial.id, trial.lineage + 1, "retry was asked"});
-  const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
-  if (trial.head.hash && !is_durable(trial, trial.head) && !held) {
-    roll_back(experiment, trial, "its state was not kept when it ended");
+  go_on(experiment, trial);
+  return {};
+}
+
+Status Core::Impl::check_run_again(const ExperimentRow& experiment) const {
+  if (!experiment.ended()) return {};
+  if (index.live.size() >= kExperimentsLiveMax) {
+    return conflict(std::to_string(kExperimentsLiveMax) + " experiments run already; stop one, or wait for one to end");
   }
+  if (state.datasets.find(experiment.dataset)->second.info.identity != experiment.dataset_identity) {
+    return conflict("the data set " + experiment.dataset + " was replaced since " + to_string(experiment.id) +
+                    " ended: it cannot go on with other data; submit a new experiment");
+  }
+  return {};
+}
+
+void Core::Impl::run_again(ExperimentRow& experiment, const std::string& reason) {
+  if (!experiment.ended()) return;
+  emit(ExperimentStateChanged{experiment.id, ExperimentState::kRunning, reason, {}, 0});
+  live_of(experiment.id) = ExperimentLive{};
+  recover_account(experiment);
+  place_dirty = true;
+}
+
+bool Core::Impl::can_go_on(const ExperimentRow& experiment, const TrialRow& trial) const {
+  const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
+  const bool own = trial.head != trial.begin && (held || is_durable(trial, trial.head));
+  return own || newest_before_head(trial) != trial.begin || begin_is_kept(experiment, trial);
+}
+
+void Core::Impl::go_on(ExperimentRow& experiment, TrialRow& trial) {
+  const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
+  if (!trial.head.hash || is_durable(trial, trial.head) || held) return;
+  roll_back(experiment, trial, "its state was not kept when it ended");
 }
 
 void Core::Impl::yield_leases(const ExperimentRow& experiment) {
@@ -207,8 +246,15 @@ void Core::Impl::ask_search(ExperimentRow& experiment) {
             std::clamp<std::uint64_t>(create->target_visits, 1, kEpochsMax * experiment.partitions);
         std::vector<std::uint32_t>& offsets = live_of(experiment.id).offsets;
         if (offsets.empty()) offsets = offset_order(experiment.partitions);
-        emit(TrialCreated{experiment.id, id, std::move(create->params), offsets[(id.value - 1) % experiment.partitions],
-                          target, std::move(create->origin)});
+        emit(TrialCreated{experiment.id,
+                          id,
+                          std::move(create->params),
+                          offsets[(id.value - 1) % experiment.partitions],
+                          target,
+                          std::move(create->origin),
+                          false,
+                          "",
+                          {}});
         --room;
         --left;
         ask = true;
@@ -236,14 +282,15 @@ void Core::Impl::finish_if_done(ExperimentRow& experiment) {
         std::to_string(ix.failed) + " trials failed; max_failed_trials is " + std::to_string(*spec.max_failed_trials));
   } else if (experiment.state == ExperimentState::kStopping && ix.leased == 0) {
     end_experiment(experiment, ExperimentState::kStopped, TrialState::kStopped, experiment.reason);
-  } else if (experiment.search_done && ix.live == 0) {
+  } else if ((experiment.search_done || experiment.trials.size() >= kTrialsMax) && ix.live == 0) {
     const bool all_failed = ix.failed > 0 && ix.failed == experiment.trials.size();
     end_experiment(experiment, all_failed ? ExperimentState::kFailed : ExperimentState::kCompleted,
                    TrialState::kCanceled, all_failed ? "every trial failed" : "all trials have ended");
   }
 }
 
-void Core::Impl::end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason) {
+void Core::Impl::end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason,
+                           bool with_experiment) {
   if (trial.unit && experiment.units[trial.unit.value - 1].state == UnitState::kLeased) {
     const LeaseRow& lease = experiment.leases[experiment.units[trial.unit.value - 1].lease];
     send(lease.incarnation, YieldUnit{state.boot, experiment.id, lease.unit, lease.token, false});
@@ -251,9 +298,10 @@ void Core::Impl::end_trial(ExperimentRow& experiment, TrialRow& trial, TrialStat
     emit(UnitReleased{experiment.id, lease.unit, lease.token, Fault::kNone, reason});
     account_lease(experiment, lease);
   }
-  emit(TrialEnded{experiment.id, trial.id, how, reason});
+  emit(TrialEnded{experiment.id, trial.id, how, reason, with_experiment});
   live_of(experiment.id).ask_search = true;
   collect(experiment, trial);
+  if (is_fork(trial)) collect(experiment, experiment.trials[trial.begin.trial.value - 1]);
   // One that was among the best ended ones may be it no more.
   const auto& ranked = index_of(experiment.id).ended_best_first;
   const std::uint64_t kept = experiment.spec->save_experiment_best;
@@ -264,7 +312,7 @@ void Core::Impl::end_experiment(ExperimentRow& experiment, ExperimentState how, 
                                 const std::string& reason) {
   const std::string why = reason;  // may be the experiment's own
   for (TrialRow& trial : experiment.trials) {
-    if (live(trial.state)) end_trial(experiment, trial, trials, why);
+    if (live(trial.state)) end_trial(experiment, trial, trials, why, true);
   }
   const LiveAccounting sums = accounting(experiment.id, now);
   ExperimentStateChanged record{experiment.id, how, why, {}, sums.bound_ns / kMillisecond};

@@ -82,7 +82,10 @@ struct Core::Impl {
   Status on(const ExperimentCreated& record, WallMs at);
   Status on(const ExperimentStateChanged& record, WallMs at);
   Status on(const ExperimentChanged& record, WallMs at);
+  Status on(const ExperimentLimitsChanged& record, WallMs at);
   Status on(const TrialCreated& record, WallMs at);
+  Status on(const TrialForked& record, WallMs at);
+  Status on(const TrialTargetChanged& record, WallMs at);
   Status on(const TrialEvaluated& record, WallMs at);
   Status on(const TrialPaused& record, WallMs at);
   Status on(const TrialResumed& record, WallMs at);
@@ -125,6 +128,7 @@ struct Core::Impl {
   void set_state(TrialRow& trial, TrialState to);
   void rank(ExperimentRow& experiment, const TrialRow& trial);  // among the ended ones
   void go_live(ExperimentId id);                                // into index.live, by priority
+  void revive(ExperimentRow& experiment, TrialRow& trial);      // an ended trial goes on; its state is set after it
 
   // --- core.cpp ---
   template <class Body>
@@ -133,7 +137,7 @@ struct Core::Impl {
   }
   void emit_record(RecordBody body);  // makes the record, applies it, hands it out. REQUIRES: it fits the state
   void send(const Incarnation& to, ToWorker message) { out->sends.push_back({to, std::move(message), 0}); }
-  void reply(RequestId to, Status status, ExperimentId experiment);
+  void reply(RequestId to, Status status, ExperimentId experiment, TrialId trial = {});
   void step(Instant at, WallMs wall_at, const Event& event, Actions& actions);
   Status begin_serving(std::uint64_t boot, Instant at, WallMs wall_at, Actions& actions);
   void settle();
@@ -147,6 +151,8 @@ struct Core::Impl {
   void handle(const ControlExperiment& event);
   void handle(const ChangeExperiment& event);
   void handle(const ControlTrial& event);
+  void handle(const ForkTrial& event);
+  void handle(const ExtendExperiment& event);
   void handle(const ControlWorker& event);
   void handle(const WorkerHello& event);
   void handle(const Heartbeat& event);
@@ -183,23 +189,41 @@ struct Core::Impl {
   // A report of a lease that is not open: of news it can only have that a held state is durable. What to answer.
   bool late_report(const UnitReport& report);
   void back_off(ExperimentRow& experiment, const TrialRow& trial, std::uint32_t faults);
-  // To the newest durable state before the head.
+  // To the newest durable state before the head, or what it began with. It fails where that is gone too.
   void roll_back(ExperimentRow& experiment, TrialRow& trial, const std::string& reason);
   // The head was in the store, and cannot be read.
   void head_unreadable(ExperimentRow& experiment, TrialRow& trial, const std::string& detail);
 
   // --- experiments.cpp ---
   Status check_create(const CreateExperiment& event) const;
-  std::uint64_t unfinished_max(const Spec& spec) const;  // trials at a time
+  Status key_used(const std::string& key, const KeyUse& use) const;  // for something else: kConflict
+  std::uint64_t unfinished_max(const Spec& spec) const;              // trials at a time
   void ask_search(ExperimentRow& experiment);
   void finish_if_done(ExperimentRow& experiment);
-  void end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason);
+  void end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason,
+                 bool with_experiment = false);
   void end_experiment(ExperimentRow& experiment, ExperimentState how, TrialState trials, const std::string& reason);
   void stop(ExperimentRow& experiment, const std::string& reason);
   Status control(ExperimentRow& experiment, Control control);
   Status control(ExperimentRow& experiment, TrialRow& trial, TrialControl control);
-  void retry(ExperimentRow& experiment, TrialRow& trial);
+  Status retry(ExperimentRow& experiment, TrialRow& trial);
+  Status check_run_again(const ExperimentRow& experiment) const;
+  void run_again(ExperimentRow& experiment, const std::string& reason);          // if it has ended
+  bool can_go_on(const ExperimentRow& experiment, const TrialRow& trial) const;  // ended, from a state that is there
+  void go_on(ExperimentRow& experiment, TrialRow& trial);  // from an older state where the head was not kept
   void stop_rules(ExperimentRow& experiment, TrialRow& trial);
+
+  // --- fork.cpp ---
+  // The trial that an event with this key made before. kConflict: the key was used for something else.
+  Result<TrialId> forked_before(const ForkTrial& event, const ContentHash& request) const;
+  Result<SavedState> fork_source(const ExperimentRow& experiment, const TrialRow& trial, const ForkTrial& event) const;
+  Result<std::uint64_t> fork_target(const ExperimentRow& experiment, const TrialRow& trial, const ForkTrial& event,
+                                    const Params& params, const StateRef& source) const;
+  Result<TrialId> fork(const ForkTrial& event, const ContentHash& request);
+
+  // --- extend.cpp ---
+  Result<ExperimentLimitsChanged> new_limits(const ExperimentRow& experiment, const ExtendExperiment& event) const;
+  Status extend(const ExtendExperiment& event);
 
   // --- assign.cpp ---
   void assign();
@@ -251,6 +275,9 @@ struct Core::Impl {
   Status load(std::span<const std::uint8_t> bytes);
 };
 
+TrialRow* find_trial(ExperimentRow* experiment, TrialId id);  // null: none
+// The search of an experiment, told all that its rows say it was told.
+Result<std::unique_ptr<Search>> make_search(const CoreHooks& hooks, const ExperimentRow& experiment);
 // Visits of a trial after which it is evaluated.
 bool is_milestone(const Spec& spec, std::uint32_t partitions, const TrialRow& trial, std::uint64_t visits);
 // Whether `state` can be what a lease on this trial's present visit ends with.

@@ -35,6 +35,8 @@ void add_trials(const ExperimentRow& row, ExperimentIndex& ix, Index& index) {
       ++ix.waiting_count;
     }
     ix.live += live(trial.state) ? 1 : 0;
+    if (live(trial.state)) add_begun(ix, trial);
+    if (!trial.idempotency_key.empty()) index.keys.emplace(trial.idempotency_key, KeyUse{row.id, trial.id});
     ix.paused += trial.state == TrialState::kPaused;
     ix.failed += trial.state == TrialState::kFailed || trial.state == TrialState::kInvalid;
     if (!live(trial.state) && !trial.milestones.empty()) ix.ended_best_first.push_back(trial.id);
@@ -74,7 +76,7 @@ void build_index(const State& state, Index& index) {
     ix.partition_busy_ns.resize(row.partitions);
     ix.trial_busy_ns.resize(row.trials.size());
     ix.dataset = &index.datasets[row.dataset];
-    if (!row.idempotency_key.empty()) index.keys.emplace(row.idempotency_key, row.id);
+    if (!row.idempotency_key.empty()) index.keys.emplace(row.idempotency_key, KeyUse{row.id, {}});
     if (!row.ended()) index.live.push_back(row.id);
     add_leases(row, ix, index);
     add_trials(row, ix, index);
@@ -112,6 +114,7 @@ std::vector<std::string> differences(const Index& a, const Index& b) {
            "the waiting trials" + of);
     expect(x.leased == y.leased && x.live == y.live && x.failed == y.failed && x.paused == y.paused, "the counts" + of);
     expect(x.partition_busy_ns == y.partition_busy_ns && x.trial_busy_ns == y.trial_busy_ns, "the busy times" + of);
+    expect(x.begun == y.begun, "the states that forks began with" + of);
     expect(x.ended_best_first == y.ended_best_first, "the ranking" + of);
   }
   return found;

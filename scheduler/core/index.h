@@ -46,8 +46,22 @@ struct ExperimentIndex {
   std::uint64_t paused{};  // trials
   std::uint64_t saving{};  // live trials without a lease whose head is not yet durable: only its holder may take them
   std::vector<std::uint64_t> partition_busy_ns, trial_busy_ns;  // of results that count
-  std::vector<TrialId> ended_best_first;  // ended trials with a counted milestone, by its value, then id
-  DatasetIndex* dataset{};                // owned by Index::datasets, whose nodes stay
+  std::map<StateRef, std::uint64_t> begun;  // states of others that live trials began with, and how many did
+  std::vector<TrialId> ended_best_first;    // ended trials with a counted milestone, by its value, then id
+  DatasetIndex* dataset{};                  // owned by Index::datasets, whose nodes stay
+};
+
+inline void add_begun(ExperimentIndex& index, const TrialRow& trial) {
+  if (is_fork(trial)) ++index.begun[trial.begin];
+}
+inline void remove_begun(ExperimentIndex& index, const TrialRow& trial) {
+  if (is_fork(trial) && --index.begun[trial.begin] == 0) index.begun.erase(trial.begin);
+}
+
+struct KeyUse {  // what a request with an idempotency key made
+  ExperimentId experiment;
+  TrialId trial;  // none: the experiment
+  bool operator==(const KeyUse&) const = default;
 };
 
 struct Index {
@@ -56,7 +70,7 @@ struct Index {
   std::vector<ExperimentIndex> experiments;  // [id - 1]
   std::vector<ExperimentId> live;            // not ended; by priority, then ascending
   std::map<std::string, DatasetIndex> datasets;
-  std::map<std::string, ExperimentId> keys;  // idempotency
+  std::map<std::string, KeyUse> keys;  // idempotency
   std::map<std::string, WorkerId> workers_by_name;
   std::map<Incarnation, WorkerId> incarnations;  // of present workers
 };

@@ -123,7 +123,8 @@ void Checker::experiment(const ExperimentRow& row) {
 
 // Every lease: one open a unit, tokens growing; finished ones counted once and in order.
 void Checker::leases(const ExperimentRow& row) {
-  finished_.assign(row.trials.size(), 0);
+  finished_.clear();
+  for (const TrialRow& trial : row.trials) finished_.push_back(trial.first_visit);
   Token last;
   std::uint64_t open = 0;
   for (std::size_t i = 0; i < row.leases.size(); ++i) {
@@ -174,6 +175,7 @@ void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
   });
   expect(std::uint64_t{trial.head.at.epoch} * row.partitions + trial.head.at.visit == trial.visits,
          [&] { return name() + " has a head of another visit than its " + std::to_string(trial.visits); });
+  expect(trial.head == trial.begin || trial.head.trial == trial.id, [&] { return name() + " has another's head"; });
   expect(trial.state != TrialState::kCompleted || trial.visits == trial.target_visits,
          [&] { return name() + " is completed too early"; });
   expect(trial.milestones.empty() || trial.milestones.back().visits <= trial.visits || trial.lineage > 0,
@@ -181,8 +183,16 @@ void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
   const std::uint64_t every = std::max<std::uint64_t>(row.spec->evaluate_every, 1) * row.partitions;
   // A milestone counts once: what is lost after it does not take it back.
   const std::uint64_t reached = std::max(trial.visits, trial.milestones.empty() ? 0 : trial.milestones.back().visits);
-  const std::uint64_t due = reached / every + (reached == trial.target_visits && reached % every != 0 ? 1 : 0);
-  expect(trial.milestones.size() == due, [&] {
+  const std::uint64_t due = reached / every - trial.first_visit / every;
+  const auto whole = static_cast<std::uint64_t>(std::count_if(
+      trial.milestones.begin(), trial.milestones.end(), [&](const Milestone& m) { return m.visits % every == 0; }));
+  // The last visit is one, whatever it is; it stays one when the target is raised.
+  const bool last = reached != trial.target_visits || reached == trial.first_visit ||
+                    (!trial.milestones.empty() && trial.milestones.back().visits == reached);
+  const bool odd = std::all_of(trial.milestones.begin(), trial.milestones.end(), [&](const Milestone& m) {
+    return m.visits % every == 0 || m.visits == trial.target_visits || trial.went_on;
+  });
+  expect(whole == due && last && odd, [&] {
     return name() + " has " + std::to_string(trial.milestones.size()) + " milestones after " +
            std::to_string(trial.visits) + " visits";
   });
@@ -204,9 +214,11 @@ void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
     const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
     expect(!trial.head.hash || is_durable(trial, trial.head) || held,
            [&] { return name() + " goes on from a state that nobody has"; });
+    expect(trial.head != trial.begin || begin_is_kept(row, trial),
+           [&] { return name() + " lost what it begins with"; });
     const Milestone* counted = counted_milestone(*row.spec, trial);
     const auto remade = [&](const StateRef& lost) { return lost.at == counted->state.at; };
-    expect(counted == nullptr || is_durable(trial, counted->state) || trial.lineage > 0 ||
+    expect(counted == nullptr || is_durable(trial, counted->state) || trial.lineage > 0 || trial.went_on ||
                std::any_of(trial.lost.begin(), trial.lost.end(), remade),
            [&] { return name() + " lost the state behind its value"; });
   }

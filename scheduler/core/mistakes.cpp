@@ -31,7 +31,10 @@ const char* to_string(Mistake mistake) {
                                            "priority_forgotten_at_load",
                                            "stall_ignored",
                                            "hang_not_excused",
-                                           "garbage_ahead_of_head"};
+                                           "garbage_ahead_of_head",
+
+                                           "fork_source_deleted",
+                                           "fork_told"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Mistake::kLastMistake));
   return kNames[static_cast<int>(mistake)];
 }

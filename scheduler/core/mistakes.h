@@ -34,6 +34,8 @@ enum class Mistake : int {
   kStallIgnored,             // a trainer that hangs keeps its unit, since its process answers
   kHangNotExcused,           // time in which the scheduler itself was stopped counts against its workers
   kGarbageAheadOfHead,       // gc deletes what is ahead of a trial's head
+  kForkSourceDeleted,        // a state is deleted while a fork of it lives
+  kForkTold,                 // a search hears of trials that it did not make, after a snapshot
   kLastMistake,
 };
 

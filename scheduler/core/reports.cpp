@@ -162,6 +162,11 @@ void Core::Impl::release(ExperimentRow& experiment, const LeaseRow& lease, Fault
 
 void Core::Impl::roll_back(ExperimentRow& experiment, TrialRow& trial, const std::string& reason) {
   const StateRef to = newest_before_head(trial);
+  if (trial.head == trial.begin || (to == trial.begin && !begin_is_kept(experiment, trial))) {
+    return end_trial(experiment, trial, TrialState::kFailed,
+                     "it is a " + trial.origin + ", which is lost, and has no other state to go back to; fork again: " +
+                         reason.substr(0, kDetailBytesMax));
+  }
   const std::uint64_t visits = std::uint64_t{to.at.epoch} * experiment.partitions + to.at.visit;
   if (trial.lineage > 0) mark(Mark::kRolledBackAgain);
   if (!to.hash) mark(Mark::kRolledBackToStart);
@@ -177,7 +182,8 @@ void Core::Impl::head_unreadable(ExperimentRow& experiment, TrialRow& trial, con
   if (durable && trial.unreadable < kUnreadableMax) return mark(Mark::kUnreadableOnce);
   if (durable) mark(Mark::kUnreadableGivenUp);
   roll_back(experiment, trial, "its state " + to_string(head.hash) + " is lost: " + detail);
-  if (durable) intend(experiment, head);
+  const bool begun = head.trial != trial.id || index_of(experiment.id).begun.contains(head);
+  if (durable && !begun) intend(experiment, head);  // others that began with it find out by themselves
   collect(experiment, trial);
 }
 

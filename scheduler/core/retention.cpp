@@ -38,6 +38,9 @@ bool among_latest(const TrialRow& trial, const StateRef& ref, std::uint64_t coun
 const char* Core::Impl::why_needed(const ExperimentRow& experiment, const TrialRow& trial, const StateRef& ref) const {
   const Spec& spec = *experiment.spec;
   const Milestone* counted = counted_milestone(spec, trial);
+  if (index_of(experiment.id).begun.contains(ref) && !planted(Mistake::kForkSourceDeleted)) {
+    return "a fork that lives began with it";
+  }
   if (live(trial.state)) {
     if (ref == trial.head && !planted(Mistake::kDeleteNeededState)) return "its trial goes on from it";
     // Its value may be the best so far at any time, so the state behind it stays until the next milestone.

@@ -15,6 +15,7 @@ namespace {
 std::vector<std::pair<std::uint64_t, SearchRecord>> search_records(const ExperimentRow& row) {
   std::vector<std::pair<std::uint64_t, SearchRecord>> records;
   for (const TrialRow& trial : row.trials) {
+    if (trial.asked && !planted(Mistake::kForkTold)) continue;
     records.emplace_back(trial.created_seq,
                          SearchTrialCreated{trial.id, trial.params, trial.target_visits, trial.origin});
     for (const Milestone& m : trial.milestones) {
@@ -28,6 +29,12 @@ std::vector<std::pair<std::uint64_t, SearchRecord>> search_records(const Experim
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Search>> make_search(const CoreHooks& hooks, const ExperimentRow& experiment) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Search> search, hooks.make_search(experiment.spec, experiment.partitions));
+  for (const auto& [seq, record] : search_records(experiment)) search->apply(record);
+  return search;
+}
 
 std::vector<std::uint8_t> Core::Impl::save() const {
   ByteWriter writer;
@@ -56,8 +63,7 @@ Status Core::Impl::load(std::span<const std::uint8_t> bytes) {
   for (ExperimentRow& row : read.experiments) {
     ASSIGN_OR_RETURN(row.spec, hooks.load_spec(row.spec->expanded));
     if (row.state == ExperimentState::kDeleted) continue;
-    ASSIGN_OR_RETURN(row.search, hooks.make_search(row.spec, row.partitions));
-    for (const auto& [seq, record] : search_records(row)) row.search->apply(record);
+    ASSIGN_OR_RETURN(row.search, make_search(hooks, row));
   }
   state = std::move(read);
   index.totals = totals;

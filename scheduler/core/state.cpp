@@ -20,12 +20,21 @@ std::uint64_t served_ms(const State& state, WallMs from, WallMs to) {
   return ms > 0 ? static_cast<std::uint64_t>(ms) : 0;
 }
 
+std::uint64_t spent_ms(const State& state, const ExperimentRow& experiment) {
+  std::uint64_t spent = served_ms(state, experiment.created_at, state.at);
+  const auto rested = [&](WallMs from, WallMs to) { spent -= std::min(spent, served_ms(state, from, to)); };
+  for (const Downtime& rest : experiment.rests) rested(rest.from, rest.to);
+  if (experiment.resting_since != WallMs{}) rested(experiment.resting_since, state.at);
+  return spent;
+}
+
 bool may_wait(const ExperimentRow& experiment, const TrialRow& trial) {
   const bool unit_waits = !trial.unit || experiment.units[trial.unit.value - 1].state == UnitState::kWaiting;
   return live(trial.state) && trial.state != TrialState::kPaused && unit_waits && trial.visits < trial.target_visits;
 }
 
 bool is_durable(const TrialRow& trial, const StateRef& ref) {
+  if (ref.trial != trial.id) return ref == trial.begin;
   return std::any_of(trial.stored.rbegin(), trial.stored.rend(), [&](const SavedState& s) { return s.ref == ref; });
 }
 
@@ -35,13 +44,17 @@ bool head_held_by(const TrialRow& trial, const Incarnation& incarnation) {
 }
 
 StateRef newest_before_head(const TrialRow& trial) {
-  StateRef found;
-  found.experiment = trial.head.experiment;
-  found.trial = trial.head.trial;
+  StateRef found = trial.begin;
   for (const SavedState& saved : trial.stored) {
-    if (saved.ref.at < trial.head.at) found = saved.ref;
+    if (saved.ref.at < trial.head.at && saved.ref.lineage >= trial.fork_lineage) found = saved.ref;
   }
   return found;
+}
+
+bool begin_is_kept(const ExperimentRow& experiment, const TrialRow& trial) {
+  if (!is_fork(trial)) return true;
+  const auto& stored = experiment.trials[trial.begin.trial.value - 1].stored;
+  return std::any_of(stored.begin(), stored.end(), [&](const SavedState& s) { return s.ref == trial.begin; });
 }
 
 std::uint64_t work_at_risk_ns(const TrialRow& trial) {

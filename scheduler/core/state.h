@@ -121,15 +121,24 @@ struct TrialRow {
   TrialId id;
   std::uint64_t created_seq{}, ended_seq{};  // of the records; a search is fed anew in their order
   Params params;
+  std::uint32_t params_revision{};  // grows when a fork changes them
   std::string origin;
+  bool asked{};                 // for by somebody: its search knows nothing of it
+  std::string idempotency_key;  // of that request, and its hash
+  ContentHash request;
   std::uint32_t offset{};
   std::uint64_t target_visits{};
+  bool went_on{};  // past an end: a last visit of before stays a milestone, and the state behind its value may be gone
   TrialState state{};
   std::string reason;
-  StateRef head;            // the newest accepted state; no hash = initial
-  std::uint64_t visits{};   // completed
-  UnitId unit;              // the unit of the current visit, once leased; none between units
-  std::uint32_t lineage{};  // of the states it makes
+  bool ended_with_experiment{};  // not by anything of its own
+  StateRef begin;                // no hash: the initial state, made from the seed. A fork's is another trial's
+  std::uint32_t fork_lineage{};  // its own states before this lineage are of before the fork
+  std::uint64_t first_visit{};   // visits before are not its own: its source made them
+  StateRef head;                 // the newest accepted state; `begin` where there is none
+  std::uint64_t visits{};        // completed
+  UnitId unit;                   // the unit of the current visit, once leased; none between units
+  std::uint32_t lineage{};       // of the states it makes
   std::uint32_t restarts{};
   std::uint32_t unreadable{};  // times that a worker could not read the head
   std::vector<Milestone> milestones;
@@ -193,16 +202,25 @@ struct State {
 inline bool live(TrialState state) { return state <= TrialState::kPaused; }  // it may still make visits
 // Without a lease, and with a visit to make.
 bool may_wait(const ExperimentRow& experiment, const TrialRow& trial);
-// Whether the state is in the store.
+inline std::uint64_t visits_of(const ExperimentRow& experiment, const StateRef& state) {
+  return std::uint64_t{state.at.epoch} * experiment.partitions + state.at.visit;
+}
+// Whether it begins with a state of another trial, which that one keeps in the store as long as this one lives.
+inline bool is_fork(const TrialRow& trial) { return trial.begin.trial != trial.id; }
+// Whether the trial can read the state from the store.
 bool is_durable(const TrialRow& trial, const StateRef& ref);
 // Whether the head is only in the memory of this worker.
 bool head_held_by(const TrialRow& trial, const Incarnation& incarnation);
-// The newest durable state before the head: what a rollback goes to. No hash: the initial one.
+// The newest durable state before the head, or what it began with: what a rollback goes to.
 StateRef newest_before_head(const TrialRow& trial);
+// Whether the store still has what it begins with: always, but for a fork's.
+bool begin_is_kept(const ExperimentRow& experiment, const TrialRow& trial);
 // Work that would have to be done again if every worker and the scheduler went down now.
 std::uint64_t work_at_risk_ns(const TrialRow& trial);
 // The time between the two in which a scheduler served the journal.
 std::uint64_t served_ms(const State& state, WallMs from, WallMs to);
+// Of an experiment's time budget.
+std::uint64_t spent_ms(const State& state, const ExperimentRow& experiment);
 // The value of "val_accuracy", "train_loss", ... from a milestone's sums; NaN where it has none.
 double metric_value(const Milestone& milestone, const std::string& metric);
 // Whether `a` is better than `b`: larger or smaller, as the spec's goal says. NaN is never better.

@@ -10,6 +10,7 @@
 #include "scheduler/api/views.h"
 #include "scheduler/server/control_requests.h"
 #include "scheduler/server/garbage_requests.h"
+#include "scheduler/server/growth_requests.h"
 #include "scheduler/server/spec_requests.h"
 #include "scheduler/server/store_view.h"
 
@@ -39,9 +40,6 @@ void read(const Backends& backends, ApiRequest request, Done done) {
 }
 
 void create_experiment(const Backends& backends, ApiRequest request, Done done) {
-  if (request.idempotency_key.size() > kNameBytesMax) {
-    return done(problem(400, "bad request", "Idempotency-Key: at most " + std::to_string(kNameBytesMax) + " bytes"));
-  }
   on_side(backends, done, [backends, request = std::move(request), done] {
     CheckedSpec checked = check_spec(backends.store, request.body);
     if (checked.refused) return done(*checked.refused);
@@ -178,6 +176,9 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
     }
   }
   if (request.method == "POST") {
+    if (request.idempotency_key.size() > kNameBytesMax) {
+      return done(problem(400, "bad request", "Idempotency-Key: at most " + std::to_string(kNameBytesMax) + " bytes"));
+    }
     if (path == "experiments") return create_experiment(backends, std::move(request), std::move(done));
     if (path == "checkpoints:gc") return collect_garbage(backends, request.body, std::move(done));
     if (path == "specs:validate" || path == "specs:preview") {
@@ -188,6 +189,10 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
     }
     const bool has_verbs = first == "experiments" || first == "trials" || first == "workers";
     if (has_verbs && split_verb(second, name, verb)) {
+      if (first == "trials" && verb == "fork") return fork_trial(backends, name, request, std::move(done));
+      if (first == "experiments" && verb == "extend") {
+        return extend_experiment(backends, name, request.body, std::move(done));
+      }
       return control_request(backends, first, name, verb, std::move(done));
     }
   }

@@ -43,6 +43,9 @@ class Auditor {
   void say(const std::string& what) { violations.push_back(what); }
   void durable(const StateRef& state);
   void close(Token token, ExperimentId experiment, UnitId unit, const char* what);
+  // The state that the trial's lineage gives after so many visits, trained alone.
+  StateRef alone(const ExperimentRow& experiment, const TrialRow& trial, std::uint64_t visits) const;
+  void check_fork(const ExperimentRow& experiment, const TrialRow& trial);
   void check_trial(const ExperimentRow& experiment, const PlannedExperiment& planned, const TrialRow& trial);
 
   const Plan& plan_;
@@ -55,6 +58,7 @@ class Auditor {
   std::set<ExperimentId> resting_;  // paused or stopping
   std::set<std::pair<ExperimentId, TrialId>> paused_;
   std::uint64_t experiments_promised_{};
+  std::set<std::pair<ExperimentId, TrialId>> forks_promised_;
   bool damaged_{};  // a state in the store was, so that a unit may find none
   std::vector<std::vector<Trial>> experiments_;
 };

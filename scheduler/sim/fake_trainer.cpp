@@ -19,13 +19,16 @@ std::uint64_t low_lane(const ContentHash& hash) { return get(hash, 0); }
 
 std::uint64_t store_key(const StateRef& state) { return low_lane(state.hash) + state.lineage; }
 
-void train(StateRef& state, PartitionIndex partition, const Plan& plan, std::uint32_t until, Sum& loss) {
+void train(StateRef& state, PartitionIndex partition, const Plan& plan, std::uint32_t until, Sum& loss,
+           const std::string& recipe) {
   std::uint64_t a = get(state.hash, 0), b = get(state.hash, 8);
   if (!state.hash) a = mix(state.experiment.value * 1'000'003 + state.trial.value);
+  std::uint64_t salt = 0;
+  for (const char c : recipe) salt = mix(salt + static_cast<unsigned char>(c));
   const std::uint64_t visit = std::uint64_t{state.at.epoch} * plan.partitions + state.at.visit;
   for (; state.at.batch < until; ++state.at.batch) {
     const std::uint64_t what = ((state.trial.value * 4'099 + visit) * 4'099 + partition.value) * 4'099 + state.at.batch;
-    a = mix(a ^ what);
+    a = mix(a ^ what ^ salt);
     b = mix(b + a);
     ++state.at.step;
     state.at.samples += 10;

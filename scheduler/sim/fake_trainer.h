@@ -1,7 +1,7 @@
 #pragma once
-// A trainer whose model is a hash: each batch mixes in the trial, visit, partition and batch it was, so that a wrong
-// order, a skipped or a doubled batch shows in every state after it. Sums are small integers, exact in double in any
-// order of addition.
+// A trainer whose model is a hash: each batch mixes in the trial, its recipe, visit, partition and batch, so that a
+// wrong order, a skipped or a doubled batch shows in every state after it. Sums are small integers, exact in double in
+// any order of addition.
 #include "common/base/unit.h"
 #include "scheduler/sim/plan.h"
 
@@ -19,7 +19,8 @@ std::uint64_t low_lane(const ContentHash& hash);
 std::uint64_t store_key(const StateRef& state);
 
 // Trains `state` from its cursor to batch `until` of the visit (the visit's last: to the next visit), adding to `loss`.
-void train(StateRef& state, PartitionIndex partition, const Plan& plan, std::uint32_t until, Sum& loss);
+void train(StateRef& state, PartitionIndex partition, const Plan& plan, std::uint32_t until, Sum& loss,
+           const std::string& recipe = "{}");
 // The validation sums of a state.
 std::vector<Sum> validate(const StateRef& state);
 

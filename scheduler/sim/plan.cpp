@@ -7,18 +7,41 @@
 namespace modelhop::sim {
 
 const char* to_string(FaultKind kind) {
-  static constexpr const char* kNames[kFaultKinds] = {
-      "message_lost",      "message_delayed",       "message_doubled",
-      "message_reordered", "worker_killed",         "worker_returned",
-      "worker_hung",       "worker_deaf",           "worker_mute",
-      "worker_cut",        "worker_killed_between", "worker_doubled",
-      "trainer_hung",      "worker_drained",        "worker_gone",
-      "scheduler_crash",   "scheduler_drain",       "scheduler_killed_between",
-      "scheduler_hung",    "clock_jumped",          "slow_disk",
-      "slow_store",        "state_damaged",         "user_fault",
-      "poison_trial",      "poison_unit",           "pause",
-      "trial_pause",       "worker_drain_asked",    "experiment_stop",
-      "experiment_cancel", "trial_retry",           "gc"};
+  static constexpr const char* kNames[kFaultKinds] = {"message_lost",
+                                                      "message_delayed",
+                                                      "message_doubled",
+                                                      "message_reordered",
+                                                      "worker_killed",
+                                                      "worker_returned",
+                                                      "worker_hung",
+                                                      "worker_deaf",
+                                                      "worker_mute",
+                                                      "worker_cut",
+                                                      "worker_killed_between",
+                                                      "worker_doubled",
+                                                      "trainer_hung",
+                                                      "worker_drained",
+                                                      "worker_gone",
+                                                      "scheduler_crash",
+                                                      "scheduler_drain",
+                                                      "scheduler_killed_between",
+                                                      "scheduler_hung",
+                                                      "clock_jumped",
+                                                      "slow_disk",
+                                                      "slow_store",
+                                                      "state_damaged",
+                                                      "user_fault",
+                                                      "poison_trial",
+                                                      "poison_unit",
+                                                      "pause",
+                                                      "trial_pause",
+                                                      "worker_drain_asked",
+                                                      "experiment_stop",
+                                                      "experiment_cancel",
+                                                      "trial_retry",
+                                                      "gc",
+                                                      "fork",
+                                                      "extend"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -62,6 +85,8 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
     spec.stop.push_back(patience);
   }
   experiment.trials = trials;
+  spec.max_trials = trials;
+  experiment.extended = {trials + draw.between(0, 3), 0, epochs + draw.between(0, 2)};
   if (draw.percent(20)) experiment.search_stops_every = draw.between(2, 5);
   experiment.delete_at_end = draw.percent(20);
   // A search forgets what it wanted of a trial that ended.
@@ -106,6 +131,8 @@ constexpr Menu kMenu[] = {
     {FaultKind::kStop, 16, 1, 0, 0},
     {FaultKind::kCancel, 16, 1, 0, 0},
     {FaultKind::kGarbageCollected, 60, 6, 0, 0},
+    {FaultKind::kFork, 30, 3, 0, 0},
+    {FaultKind::kExtend, 25, 1, 0, 0},
 };
 
 void draw_faults(Draw& draw, Plan& plan) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/spec/change.h"
 #include "common/spec/spec.h"
 #include "scheduler/core/core.h"
 
@@ -43,8 +44,10 @@ enum class FaultKind : std::uint8_t {
   kCancel,
   kRetry,
   kGarbageCollected,
+  kFork,
+  kExtend,
 };
-inline constexpr std::size_t kFaultKinds = 33;
+inline constexpr std::size_t kFaultKinds = 35;
 const char* to_string(FaultKind kind);
 
 struct PlannedFault {
@@ -64,6 +67,7 @@ struct Poison {
 struct PlannedExperiment {
   std::shared_ptr<const Spec> spec;
   std::uint64_t trials{};
+  SpecLimits extended;  // what it is asked to be extended to
   Poison poison;
   std::uint64_t search_stops_every{};  // the search stops every n-th trial at its first milestone; 0: none
   bool delete_at_end{};

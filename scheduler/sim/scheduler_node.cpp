@@ -1,5 +1,8 @@
 // The scheduler's process: the core, a journal whose commits lag, sends that wait for them, a client that asks again.
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <set>
 
 #include "scheduler/sim/fake_trainer.h"
 #include "scheduler/sim/simulation.h"
@@ -7,19 +10,28 @@
 namespace modelhop::sim {
 namespace {
 
+constexpr std::uint64_t kForkRequests = 1'000;
+
 // Makes all trials as there is room, and stops every n-th at its first milestone. Its parameters are the trial's
 // number.
 class SimSearch : public Search {
  public:
-  SimSearch(const PlannedExperiment& planned, std::uint64_t target) : planned_(planned), target_(target) {}
+  SimSearch(const PlannedExperiment& planned, const Spec& spec, std::uint64_t partitions)
+      : planned_(planned), trials_(*spec.max_trials), target_(spec.epochs * partitions) {}
   void apply(const SearchRecord& record) override {
     if (std::holds_alternative<SearchTrialCreated>(record)) ++made_;
     if (const auto* evaluated = std::get_if<SearchEvaluated>(&record)) {
       if (planned_.search_stops_every > 0 && evaluated->trial.value % planned_.search_stops_every == 0) {
         to_stop_.push_back(evaluated->trial);
+        evaluated_.insert(evaluated->trial);
       }
     }
     if (const auto* ended = std::get_if<SearchTrialEnded>(&record)) std::erase(to_stop_, ended->trial);
+    const auto* on = std::get_if<SearchTrialGoesOn>(&record);
+    if (on != nullptr && evaluated_.contains(on->trial)) {
+      std::erase(to_stop_, on->trial);
+      to_stop_.push_back(on->trial);
+    }
   }
   std::vector<Decision> decide(const SearchView& view) const override {
     std::vector<Decision> decisions;
@@ -27,36 +39,63 @@ class SimSearch : public Search {
       const StopTrial stop{trial, "not worth it"};
       decisions.emplace_back(stop);
     }
-    const std::uint64_t more = std::min(planned_.trials - std::min(planned_.trials, made_), view.room);
+    const std::uint64_t more = std::min(trials_ - std::min(trials_, made_), view.room);
     for (std::uint64_t i = 0; i < more; ++i) {
       CreateTrial create;
       create.target_visits = target_;
       create.origin = "sim";
       decisions.emplace_back(create);
     }
-    if (made_ + more >= planned_.trials) decisions.emplace_back(std::in_place_type<SearchDone>);
+    if (made_ + more >= trials_) decisions.emplace_back(std::in_place_type<SearchDone>);
     return decisions;
   }
 
  private:
   const PlannedExperiment& planned_;
-  std::uint64_t target_, made_ = 0;
+  std::uint64_t trials_, target_, made_ = 0;
+  std::set<TrialId> evaluated_;
   std::vector<TrialId> to_stop_;
 };
+
+std::shared_ptr<const Spec> limited(const Spec& spec, const SpecLimits& limits) {
+  Spec raised = spec;
+  raised.max_trials = limits.max_trials;
+  raised.epochs = limits.epochs;
+  raised.expanded = std::to_string(limits.max_trials) + " trials " + std::to_string(limits.epochs) + " epochs sim " +
+                    spec.expanded.back();
+  return std::make_shared<const Spec>(std::move(raised));
+}
 
 }  // namespace
 
 CoreHooks Simulation::hooks() {
   return {
       .load_spec = [this](std::string_view expanded) -> Result<std::shared_ptr<const Spec>> {
-        return plan_.experiments[static_cast<std::size_t>(expanded.back() - '0')].spec;
+        std::shared_ptr<const Spec> spec = plan_.experiments[static_cast<std::size_t>(expanded.back() - '0')].spec;
+        SpecLimits limits;
+        const std::string text(expanded);
+        if (std::sscanf(text.c_str(), "%" SCNu64 " trials %" SCNu64 " epochs", &limits.max_trials, &limits.epochs) ==
+            2) {
+          spec = limited(*spec, limits);
+        }
+        return spec;
       },
       .make_search = [this](std::shared_ptr<const Spec> spec,
                             std::uint64_t partitions) -> Result<std::unique_ptr<Search>> {
         const PlannedExperiment& planned = plan_.experiments[static_cast<std::size_t>(spec->expanded.back() - '0')];
-        return std::unique_ptr<Search>(new SimSearch(planned, spec->epochs * partitions));
+        return std::unique_ptr<Search>(new SimSearch(planned, *spec, partitions));
       },
-      .recipe = [](const Spec&, const Params&) { return std::string(); },
+      .recipe = [](const Spec&, const Params& params) { return to_json_text(params); },
+      .with_limits = [](const Spec& spec, const SpecLimits& limits) -> Result<std::shared_ptr<const Spec>> {
+        return limited(spec, limits);
+      },
+      .horizon_schedule = [](const Spec&, const Params*) { return std::string(); },
+      .fork_params = [](const Spec&, const Params& source, const Params& set) -> Result<Params> {
+        Params params = set;
+        params.insert(source.begin(), source.end());
+        return params;
+      },
+      .trials_max = [](const Spec& spec, std::uint64_t) -> Result<std::uint64_t> { return *spec.max_trials; },
   };
 }
 
@@ -155,6 +194,7 @@ void Simulation::take(Actions& actions) {
     if (trace_) say("record " + std::to_string(record.seq) + " " + type_name(record.body) + " " + to_json(record.body));
     auditor_.on_record(now_, record);
     if (const auto* back = std::get_if<TrialRolledBack>(&record.body)) check_in_store(back->to);
+    if (const auto* forked = std::get_if<TrialForked>(&record.body)) check_in_store(forked->source);
     if (const auto* decided = std::get_if<TrialEvaluated>(&record.body)) check_in_store(decided->state);
     if (const auto* durable = std::get_if<StateDurable>(&record.body)) check_in_store(durable->state);
     if (const auto* yielded = std::get_if<UnitYielded>(&record.body)) {
@@ -205,6 +245,9 @@ void Simulation::committed(std::uint64_t seq) {
       auditor_.on_replied(reply);
       const std::uint64_t request = reply.request.value;
       if (request < 2 && reply.status.ok()) created_[request] = true;
+      if (request > kForkRequests && reply.status.ok()) {
+        std::erase_if(forks_wanted_, [&](const WantedFork& fork) { return fork.number == request - kForkRequests; });
+      }
     }
   }
   while (!delete_box_.empty() && delete_box_.front().after_seq <= durable_seq_) {
@@ -257,6 +300,7 @@ void Simulation::client(std::uint64_t) {
       step_scheduler(ChangeExperiment{{103}, id, {}, {}, {}, static_cast<std::uint32_t>(draw(0, 100))});
     }
   }
+  if (core_ != nullptr) fork_and_extend();
   while (core_ != nullptr && control_something()) {
   }
 }
@@ -270,6 +314,32 @@ void Simulation::retry_something(std::size_t experiment) {
   count(FaultKind::kRetry);
   step_scheduler(ControlTrial{{104}, row.id, trial->id, TrialControl::kRetry});
   retried_[experiment] = true;
+}
+
+// Asked for until it is so, or can never be.
+void Simulation::fork_and_extend() {
+  for (std::size_t i = 0; i < plan_.experiments.size() && core_ != nullptr; ++i) {
+    if (!extend_wanted_[i] || !created_[i]) continue;
+    const ExperimentRow& row = core_->state().experiments[i];
+    const SpecLimits& to = plan_.experiments[i].extended;
+    extend_wanted_[i] = row.state <= ExperimentState::kStopped && limits_of(*row.spec) != to;
+    if (extend_wanted_[i]) step_scheduler(ExtendExperiment{{104}, row.id, to.max_trials, {}, to.epochs});
+  }
+  const std::vector<WantedFork> wanted = forks_wanted_;
+  for (const WantedFork& fork : wanted) {
+    if (core_ == nullptr) return;
+    const std::size_t i = fork.experiment.value - 1;
+    const bool never = created_[i] && (core_->state().experiments[i].state == ExperimentState::kDeleted || !faulty());
+    if (never) std::erase_if(forks_wanted_, [&](const WantedFork& one) { return one.number == fork.number; });
+    if (never || !created_[i]) continue;
+    ForkTrial event;
+    event.request = {kForkRequests + fork.number};
+    event.idempotency_key = "fork " + std::to_string(fork.number);
+    event.experiment = fork.experiment;
+    event.trial = {fork.trial};
+    event.set["training.fork"] = static_cast<std::int64_t>(fork.number);
+    step_scheduler(event);
+  }
 }
 
 // Trials are paused and workers drained for a time, whatever they do meanwhile.

@@ -62,7 +62,8 @@ Outcome Simulation::run() {
 bool Simulation::over() const {
   if (core_ == nullptr) return false;
   const State& state = core_->state();
-  if (state.experiments.size() < plan_.experiments.size()) return false;
+  if (state.experiments.size() < plan_.experiments.size() || !forks_wanted_.empty()) return false;
+  if (extend_wanted_[0] || extend_wanted_[1]) return false;
   for (const ExperimentRow& experiment : state.experiments) {
     const bool deleted = experiment.state == ExperimentState::kDeleted;
     if (!experiment.ended() || !experiment.deleting.empty()) return false;
@@ -238,6 +239,12 @@ void Simulation::inject(const PlannedFault& fault) {
     case FaultKind::kCancel:
       cancel_wanted_[fault.target] = true;
       break;
+    case FaultKind::kFork:
+      forks_wanted_.push_back({{fault.target + std::uint64_t{1}}, draw(1, 8), ++forks_});
+      break;
+    case FaultKind::kExtend:
+      extend_wanted_[fault.target] = true;
+      break;
     case FaultKind::kGarbageCollected:
       if (core_ == nullptr) return;
       list_garbage();
@@ -307,7 +314,7 @@ bool Simulation::damage_a_state() {
   for (const ExperimentRow& experiment : core_->state().experiments) {
     std::vector<const TrialRow*> candidates;
     for (const TrialRow& trial : experiment.trials) {
-      if (trial.state <= TrialState::kPaused && trial.head.hash && store_.contains(store_key(trial.head))) {
+      if (live(trial.state) && trial.head.hash && store_.contains(store_key(trial.head))) {
         candidates.push_back(&trial);
       }
     }

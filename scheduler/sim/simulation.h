@@ -124,6 +124,7 @@ class Simulation {
   void committed(std::uint64_t seq);
   void client(std::uint64_t what);
   void retry_something(std::size_t experiment);
+  void fork_and_extend();
   bool control_something();  // false: all is as the client wants it
   std::unique_ptr<Core> replay(std::size_t snapshot_at, std::vector<std::uint8_t>& snapshot);
   std::unique_ptr<Core> restore(std::size_t snapshot_at, const std::vector<std::uint8_t>& snapshot);
@@ -186,6 +187,13 @@ class Simulation {
   };
   std::vector<Wanted> trials_paused_, workers_drained_;
   bool created_[2]{};
+  bool extend_wanted_[2]{};
+  struct WantedFork {
+    ExperimentId experiment;
+    std::uint64_t trial{}, number{};
+  };
+  std::vector<WantedFork> forks_wanted_;  // until they are answered
+  std::uint64_t forks_{};
 
   std::vector<Worker> workers_;
   std::map<std::uint64_t, StateRef> store_;    // by store_key()

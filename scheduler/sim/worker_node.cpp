@@ -79,7 +79,7 @@ void Simulation::start_unit(std::uint32_t index, const RunUnit& run) {
   const StateRef& parent = unit.members[0].parent;
   const Poison& poison = plan_.experiments[unit.experiment.value - 1].poison;
   const std::uint64_t visit = std::uint64_t{parent.at.epoch} * plan_.partitions + parent.at.visit;
-  const bool poisoned = poison.kind != Poison::kNone && poison.trial == parent.trial && poison.visit == visit;
+  const bool poisoned = poison.kind != Poison::kNone && poison.trial == unit.members[0].trial && poison.visit == visit;
   const std::uint64_t generation = trainer.generation + 1;
   trainer = Trainer{};
   trainer.run = run;
@@ -152,7 +152,7 @@ void Simulation::end_unit(std::uint32_t index) {
     if (trainer.until > trainer.from) {
       Sum loss{"loss", 0, 0};
       if (!unit.members[0].train.empty()) loss = unit.members[0].train[0];
-      train(member.state, unit.partition, plan_, trainer.until, loss);
+      train(member.state, unit.partition, plan_, trainer.until, loss, trainer.run.recipes[0]);
       member.train = {loss};
       const bool behind = workers_[index].memory.size() >= kSavesWaitingMax;
       member.durable = member.yielded || unit.then_evaluate || behind;

@@ -32,7 +32,13 @@ struct SearchTrialEnded {
   TrialId trial;
   TrialEnd how{};
 };
-using SearchRecord = std::variant<SearchTrialCreated, SearchEvaluated, SearchTrialEnded>;
+// Its end, if it had one, is void, and this is its target now. What was told is then as if it had been so from the
+// start: a search made anew hears of neither the end nor this.
+struct SearchTrialGoesOn {
+  TrialId trial;
+  std::uint64_t target_visits{};
+};
+using SearchRecord = std::variant<SearchTrialCreated, SearchEvaluated, SearchTrialEnded, SearchTrialGoesOn>;
 
 // What to do next. Each carries the reason people are shown.
 struct CreateTrial {

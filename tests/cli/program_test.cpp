@@ -160,7 +160,7 @@ TEST_CASE("completion scripts are scripts", "[cli][program]") {
   const Ran words =
       shell.sh("bash -c 'source <(\"" + kProgram +
                "\" completion bash); COMP_WORDS=(modelhop exp ex); COMP_CWORD=2; _modelhop; echo ${COMPREPLY[@]}'");
-  CHECK(words.out == "export\n");
+  CHECK(words.out == "extend export\n");
 }
 
 TEST_CASE("a bad spec lists every error and ends with 2; a good one is previewed", "[cli][program]") {

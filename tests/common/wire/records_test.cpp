@@ -89,7 +89,7 @@ TEST_CASE("numbers that JSON lacks are texts, and doubles are exact", "[wire][re
   created.params = {{"a", 0.1}, {"b", std::int64_t{1}}, {"c", 1.0}, {"d", true}, {"e", std::string("nan")}};
   CHECK(
       to_json(RecordBody(created)) ==
-      R"({"experiment":"e1","offset":0,"origin":"grid 1/2","params":{"a":0.1,"b":1,"c":1.0,"d":true,"e":"nan"},"target_visits":4,"trial":2})");
+      R"({"asked":false,"experiment":"e1","idempotency_key":"","offset":0,"origin":"grid 1/2","params":{"a":0.1,"b":1,"c":1.0,"d":true,"e":"nan"},"request":"00000000000000000000000000000000","target_visits":4,"trial":2})");
   TrialEvaluated evaluated;
   evaluated.value = -std::numeric_limits<double>::infinity();
   CHECK(to_json(RecordBody(evaluated)).find("\"value\":\"-inf\"") != std::string::npos);

@@ -4,6 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 
+#include "common/base/limits.h"
 #include "scheduler/core/core.h"
 
 namespace modelhop::test {
@@ -65,6 +66,32 @@ inline CoreHooks hooks() {
         return std::unique_ptr<Search>(new CountingSearch(*spec->max_trials, spec->epochs * partitions));
       },
       .recipe = [](const Spec&, const Params&) { return std::string("{}"); },
+      .with_limits = [](const Spec& spec, const SpecLimits& limits) -> Result<std::shared_ptr<const Spec>> {
+        for (const auto& known : specs()) {  // the same number each time, so that a replay has it too
+          if (known->notes == "of " + spec.expanded && limits_of(*known) == limits) return known;
+        }
+        Spec raised = spec;
+        raised.notes = "of " + spec.expanded;
+        if (limits.max_trials != 0) raised.max_trials = limits.max_trials;
+        if (limits.time_budget_ms != 0) raised.time_budget_ms = limits.time_budget_ms;
+        raised.epochs = limits.epochs;
+        return keep(std::move(raised));
+      },
+      .horizon_schedule = [](const Spec& spec, const Params* trial) -> std::string {
+        if (trial != nullptr && trial->contains("training.lr_schedule.name")) return "cosine";
+        return spec.project == "cosine" ? "cosine" : "";
+      },
+      .fork_params = [](const Spec&, const Params& source, const Params& set) -> Result<Params> {
+        Params params = source;
+        for (const auto& [path, value] : set) {
+          if (!path.starts_with("training.")) return invalid(path + " may not change");
+          params[path] = value;
+        }
+        return params;
+      },
+      .trials_max = [](const Spec& spec, std::uint64_t) -> Result<std::uint64_t> {
+        return std::min<std::uint64_t>(spec.max_trials.value_or(kTrialsMax), 12);
+      },
   };
 }
 
@@ -129,7 +156,11 @@ struct Rig {
     result.unit = lease.unit;
     result.token = lease.token;
     MemberResult member;
-    member.state = child(experiment().trials[lease.trial.value - 1].head, experiment().partitions);
+    const TrialRow& trial = experiment().trials[lease.trial.value - 1];
+    StateRef parent = trial.head;
+    parent.trial = trial.id;  // a fork's is another's
+    parent.lineage = trial.lineage;
+    member.state = child(parent, experiment().partitions);
     member.validation = {{"loss", 1, 1}};
     member.durable = true;
     result.members.push_back(member);

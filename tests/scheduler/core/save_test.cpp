@@ -16,7 +16,8 @@ CoreHooks careful_hooks() {
   careful.load_spec = [](std::string_view text) -> Result<std::shared_ptr<const Spec>> {
     std::size_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size() || number >= specs().size()) {
+    if (error != std::errc() || end != text.data() + text.size() || number >= specs().size() ||
+        specs()[number]->expanded != text) {
       return invalid("there is no spec " + std::string(text));
     }
     return specs()[number];
@@ -165,8 +166,8 @@ TEST_CASE("a saved state with any flipped bit is refused, or is one that a core 
       ++refused;
       continue;
     }
-    CHECK(core.save() == damaged);  // one state has one encoding
-    (void)core.check_invariants();  // reads every row: a sanitizer sees what check_rows() let through
+    CHECK((core.save() == damaged));  // one state has one encoding
+    (void)core.check_invariants();    // reads every row: a sanitizer sees what check_rows() let through
     (void)core.check_index();
   }
   CHECK(refused > bytes.size());

@@ -81,6 +81,28 @@ class Transcript {
       if (verb == "trial_stop") event.control = TrialControl::kStop;
       if (verb == "trial_retry") event.control = TrialControl::kRetry;
       step(event);
+    } else if (verb == "fork") {  // fork e1.1 at=0.2 epochs=3 training.lr=5 key=k
+      ForkTrial event{{++request_}, "", {}, {}, {}, {}, {}};
+      parse(who, event.experiment, event.trial);
+      for (const auto& [key, value] : words) {
+        if (key == "key") {
+          event.idempotency_key = value;
+        } else if (key == "epochs") {
+          event.epochs = std::stoull(value);
+        } else if (key == "at") {
+          event.at = {static_cast<std::uint32_t>(std::stoul(value)), std::stoull(value.substr(value.find('.') + 1))};
+        } else {
+          event.set[key] = std::int64_t{std::stoll(value)};
+        }
+      }
+      step(event);
+    } else if (verb == "extend") {  // extend e1 max_trials=4 budget_s=60 epochs=3
+      ExtendExperiment event{{++request_}, {}, {}, {}, {}};
+      parse(who, event.experiment);
+      if (words.contains("max_trials")) event.max_trials = std::stoull(words.at("max_trials"));
+      if (words.contains("budget_s")) event.time_budget_ms = std::stoull(words.at("budget_s")) * 1000;
+      if (words.contains("epochs")) event.epochs = std::stoull(words.at("epochs"));
+      step(event);
     } else if (verb == "worker_drain" || verb == "worker_resume" || verb == "worker_remove") {
       ControlWorker event{{++request_}, {static_cast<std::uint32_t>(std::stoul(who.substr(1)))}, WorkerControl::kDrain};
       if (verb == "worker_resume") event.control = WorkerControl::kResume;
@@ -180,7 +202,10 @@ class Transcript {
         std::visit([&](const auto& m) { print(m); }, *message);
       if (const auto* answer = std::get_if<Reply>(&send.message)) {
         said_ << " reply ";
-        answer->status.ok() ? said_ << to_string(answer->experiment) : said_ << answer->status.message();
+        if (answer->status.ok() && answer->trial)
+          said_ << to_string(answer->experiment, answer->trial);
+        else
+          answer->status.ok() ? said_ << to_string(answer->experiment) : said_ << answer->status.message();
       }
       said_ << "\n";
     }
@@ -296,7 +321,9 @@ class Transcript {
     } else if (verb != "stopped") {
       MemberResult member;
       member.yielded = verb == "yielded";
-      member.state = member.yielded && batch == 0 ? trial.head : child(trial.head, row.partitions, batch);
+      StateRef parent = trial.head;
+      parent.trial = trial.id;  // a fork's is another's
+      member.state = member.yielded && batch == 0 ? trial.head : child(parent, row.partitions, batch);
       if (!member.yielded || batch > 0) member.state.lineage = trial.lineage;
       if (words.contains("diverged")) member.state.hash.bytes[5] = 1;
       member.durable = std::find(plain.begin(), plain.end(), "held") == plain.end();
@@ -367,6 +394,18 @@ class Transcript {
   }
   void print(const TrialCreated& r) {
     said_ << " " << to_string(r.experiment, r.trial) << " offset=" << r.offset << " target=" << r.target_visits;
+    if (r.asked) said_ << ": " << r.origin;
+  }
+  void print(const TrialForked& r) {
+    said_ << " " << to_string(r.experiment, r.trial) << " of " << name_of(r.source) << " " << to_json_text(r.params)
+          << " revision=" << r.params_revision << " lineage=" << r.lineage;
+  }
+  void print(const TrialTargetChanged& r) {
+    said_ << " " << to_string(r.experiment, r.trial) << " target=" << r.target_visits;
+  }
+  void print(const ExperimentLimitsChanged& r) {
+    said_ << " " << to_string(r.experiment) << " max_trials=" << r.max_trials << " budget_ms=" << r.time_budget_ms
+          << " epochs=" << r.epochs;
   }
   void print(const TrialEvaluated& r) {
     said_ << " " << to_string(r.experiment, r.trial) << " visits=" << r.visits << " value=" << r.value

@@ -31,7 +31,8 @@ constexpr std::uint64_t kSeeds = 4'000;  // looked through for histories that ha
 std::string spec_text(const Spec& spec) {
   std::ostringstream out;
   out << "golden " << spec.maximize << ' ' << static_cast<int>(spec.metric_scope) << ' ' << spec.evaluate_every << ' '
-      << static_cast<int>(spec.reproducibility) << ' ' << spec.metric;
+      << static_cast<int>(spec.reproducibility) << ' ' << spec.metric << ' ' << spec.max_trials.value_or(0) << ' '
+      << spec.epochs;
   return out.str();
 }
 
@@ -53,6 +54,8 @@ CoreHooks golden_hooks() {
     }
     spec->metric_scope = static_cast<MetricScope>(scope);
     spec->reproducibility = static_cast<Reproducibility>(reproducibility);
+    std::uint64_t trials = 0;
+    if (in >> trials >> spec->epochs && trials != 0) spec->max_trials = trials;  // the first folders lack them
     spec->expanded = text;
     return std::shared_ptr<const Spec>(std::move(spec));
   };
@@ -60,6 +63,13 @@ CoreHooks golden_hooks() {
     return std::unique_ptr<Search>(new AnySearch);
   };
   hooks.recipe = [](const Spec&, const Params&) { return std::string(); };
+  hooks.with_limits = [](const Spec& spec, const SpecLimits& limits) -> Result<std::shared_ptr<const Spec>> {
+    auto raised = std::make_shared<Spec>(spec);
+    if (limits.max_trials != 0) raised->max_trials = limits.max_trials;
+    raised->epochs = limits.epochs;
+    raised->expanded = spec_text(*raised);
+    return std::shared_ptr<const Spec>(std::move(raised));
+  };
   return hooks;
 }
 
