@@ -50,6 +50,16 @@ Result<Original> original_of(const Cli& cli, Backend& backend, const RerunOption
   RETURN_IF_ERROR(status_of(sent));
   ASSIGN_OR_RETURN(Json spec, parse_json(sent.body, out.id + "'s spec"));
   if (!spec.is_object()) return corrupt(out.id + "'s spec is no JSON object");
+  // Extended, it is compared with one that had its limits from the start.
+  ASSIGN_OR_RETURN(const Json now, get(backend, experiment_path(out.id) + "/spec", {{"as", "expanded"}}));
+  if (now.contains("max_trials")) spec["max_trials"] = now["max_trials"];
+  if (spec.contains("training")) spec["training"]["epochs"] = member(member(now, "training"), "epochs");
+  ASSIGN_OR_RETURN(const auto trials, get_all(backend, experiment_path(out.id) + "/trials"));
+  for (const Json& trial : trials) {
+    if (text_of(trial, "source").empty()) continue;
+    return conflict(text_of(trial, "id") + " is a " + text_of(trial, "origin") +
+                    ", asked for by hand, and another run has none; `modelhop exp verify` trains it again");
+  }
   spec["name"] = options.name.empty() ? text_of(out.experiment, "name") + "-rerun" : options.name;
   out.spec = dump(spec);
   return out;

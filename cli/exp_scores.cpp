@@ -82,12 +82,30 @@ Json checks_of(const Json& trial) {
   for (const Json& milestone : member(trial, "milestones")) {
     checks[count_of(milestone, "visits")] = text_of(milestone, "state_hash");
   }
-  if (count_of(trial, "batch") == 0 && count_of(trial, "visits") > 0 && !text_of(trial, "state_hash").empty()) {
+  const std::uint64_t first = count_of(trial, "first_visit");  // a fork's own states come after it
+  if (count_of(trial, "batch") == 0 && count_of(trial, "visits") > first && !text_of(trial, "state_hash").empty()) {
     checks[count_of(trial, "visits")] = text_of(trial, "state_hash");
   }
   Json out = Json::array();
   for (const auto& [visits, hash] : checks) out.push_back({{"visits", visits}, {"hash", hash}});
   return out;
+}
+
+// Whose training a trial's first state comes of, the oldest first: [{id, offset, recipe, until}]. Each is another,
+// older trial, so there is an end.
+Result<Json> sources_of(Backend& backend, const Json& trial) {
+  Json sources = Json::array();
+  for (Json fork = trial; !text_of(fork, "source").empty();) {
+    const std::uint64_t until = count_of(fork, "first_visit"), number = count_of(fork, "number");
+    const std::string source = text_of(fork, "source");
+    ASSIGN_OR_RETURN(fork, get(backend, "/api/v1/trials/" + percent_encode(source.substr(0, source.rfind('@')))));
+    if (count_of(fork, "number") >= number) return corrupt(source + " is younger than its fork");
+    sources.insert(sources.begin(), Json{{"id", count_of(fork, "number")},
+                                         {"offset", count_of(fork, "offset")},
+                                         {"recipe", member(fork, "recipe")},
+                                         {"until", until}});
+  }
+  return sources;
 }
 
 // The threads of the workers that ran these trials. Bits depend on them, so the job has as many. `ran`: names of the
@@ -119,7 +137,9 @@ Result<Json> verify_request(const Cli& cli, Backend& backend, const Json& experi
       continue;
     }
     for (const Json& unit : member(trial, "units")) ran.insert(text_of(unit, "worker"));
+    ASSIGN_OR_RETURN(Json before, sources_of(backend, trial));
     trials.push_back({{"trial", id},
+                      {"before", std::move(before)},
                       {"id", count_of(trial, "number")},
                       {"offset", count_of(trial, "offset")},
                       {"recipe", member(trial, "recipe")},

@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kScheduleName = "training.lr_schedule.name";
+
 json document_of(const Spec& spec) {
   Result<json> document = read_json(spec.expanded, kExpandedLimits);
   CHECK(document.ok());  // parse_spec and restore_spec wrote it
@@ -73,7 +75,14 @@ Result<Recipe> read_whole(json& recipe) {
 
 // Puts one parameter into a whole recipe.
 Status set_one(json& recipe, const std::string& path, const Value& value, Params& params) {
-  const PathTarget target = find_path(recipe, path, {});
+  Schema::Given given;  // a name picks the keys beside it
+  const std::string* name = path == kScheduleName ? std::get_if<std::string>(&value) : nullptr;
+  if (name != nullptr) given[pointer_of_path(path)] = {*name};
+  const PathTarget target = find_path(recipe, path, given);
+  if (target.schemas.empty() && name != nullptr) {
+    return invalid(path + ": there is no schedule \"" + *name +
+                   "\"; take constant, step, multistep, exponential, cosine, linear or one_cycle");
+  }
   if (target.schemas.empty()) return invalid(path + " " + target.why_not);
   const json* old = nullptr;
   if (const json::json_pointer pointer(pointer_of_path(path)); recipe.contains(pointer)) old = &recipe.at(pointer);
@@ -84,7 +93,7 @@ Status set_one(json& recipe, const std::string& path, const Value& value, Params
   const std::optional<Value> taken = target.take(json_of(value), pointer_of_path(path), problems);
   RETURN_IF_ERROR(first_error(problems));
   if (!taken || !change(recipe, path, *taken)) return invalid(path + " takes no such value");
-  if (path == "training.lr_schedule.name" && (old == nullptr || params[path] != *taken)) {
+  if (path == kScheduleName && (old == nullptr || params[path] != *taken)) {
     std::erase_if(params, [](const auto& one) {
       return one.first.starts_with("training.lr_schedule.") && one.first != "training.lr_schedule.warmup";
     });
@@ -114,7 +123,7 @@ std::string horizon_schedule(const Spec& spec, const Params* trial) {
   if (trial != nullptr) return if_horizon(recipe_with(base, spec.space, *trial));
   std::string found = if_horizon(base);
   for (const Parameter& parameter : spec.space) {
-    if (parameter.path == "training.lr_schedule" || parameter.path == "training.lr_schedule.name") {
+    if (parameter.path == "training.lr_schedule" || parameter.path == kScheduleName) {
       found.clear();  // the base's name is never used
       for (const Value& value : parameter.values) {
         json one = base;

@@ -88,6 +88,8 @@ Json trial_summary(const State& state, const ExperimentRow& experiment, const Tr
           {"metrics", trial.milestones.empty() ? Json::object() : metrics_json(trial.milestones.back())},
           {"state_hash", hash_json(trial.head.hash)},
           {"lineage", trial.lineage},
+          {"source", is_fork(trial) ? Json(checkpoint_id(trial.begin, experiment.partitions)) : Json(nullptr)},
+          {"first_visit", trial.first_visit},
           {"restarts", trial.restarts},
           {"worker", running == nullptr ? Json(nullptr) : Json(worker_name(state, running->worker))},
           {"created_at", time_json(trial.created_at)},

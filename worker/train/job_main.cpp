@@ -61,6 +61,17 @@ Status verify_trial(Trainer& trainer, JobData& data, const Json& trial, std::ost
   RETURN_IF_ERROR(read(trial, "offset", request.offset));
   ASSIGN_OR_RETURN(const Recipe recipe, read_recipe(trial, data.manifest()));
   request.recipe = &recipe;
+  if (trial.contains("before")) {
+    ASSIGN_OR_RETURN(const Json* sources, read_array(trial, "before"));
+    for (const Json& source : *sources) {
+      RetrainBefore before;
+      RETURN_IF_ERROR(read(source, "id", before.trial.value));
+      RETURN_IF_ERROR(read(source, "offset", before.offset));
+      RETURN_IF_ERROR(read(source, "until", before.until));
+      ASSIGN_OR_RETURN(before.recipe, read_recipe(source, data.manifest()));
+      request.before.push_back(std::move(before));
+    }
+  }
   std::vector<std::pair<std::uint64_t, ContentHash>> checks;
   ASSIGN_OR_RETURN(const Json* listed, read_array(trial, "checks"));
   for (const Json& check : *listed) {

@@ -65,17 +65,25 @@ Status retrain(Trainer& trainer, JobData& data, const Retrain& request, bool eva
                const std::function<void(const RetrainedState&)>& tell) {
   const Manifest& manifest = data.manifest();
   const auto partitions = static_cast<std::uint32_t>(manifest.partitions.size());
-  ASSIGN_OR_RETURN(const std::shared_ptr<const StateLayout> layout, trainer.layout(*request.recipe, manifest));
+  const bool forked = !request.before.empty();
+  const Recipe& first = forked ? request.before.front().recipe : *request.recipe;
+  ASSIGN_OR_RETURN(const std::shared_ptr<const StateLayout> layout, trainer.layout(first, manifest));
   StateArena state(layout);
-  RETURN_IF_ERROR(trainer.initialize(*request.recipe, manifest, request.trial, state));
+  RETURN_IF_ERROR(trainer.initialize(first, manifest, forked ? request.before.front().trial : request.trial, state));
   std::uint64_t done = 0;
+  const auto train_one = [&](TrialId trial, std::uint32_t offset, const Recipe& recipe) -> Result<VisitResult> {
+    const PartitionIndex partition = partition_of_visit(offset, done, partitions);
+    ASSIGN_OR_RETURN(const std::shared_ptr<const Partition> rows, data.partition(partition));
+    ++done;
+    return trainer.train({trial, partition, partitions, &recipe, &manifest, rows.get(), {}}, state, {});
+  };
+  for (const RetrainBefore& source : request.before) {
+    while (done < source.until) RETURN_IF_ERROR(train_one(source.trial, source.offset, source.recipe).status());
+  }
   for (const std::uint64_t stop : request.visits) {
     RetrainedState reached{stop, {}, {}, {}};
-    for (; done < stop; ++done) {
-      const PartitionIndex partition = partition_of_visit(request.offset, done, partitions);
-      ASSIGN_OR_RETURN(const std::shared_ptr<const Partition> rows, data.partition(partition));
-      const VisitRequest visit{request.trial, partition, partitions, request.recipe, &manifest, rows.get(), {}};
-      ASSIGN_OR_RETURN(VisitResult result, trainer.train(visit, state, {}));
+    while (done < stop) {
+      ASSIGN_OR_RETURN(VisitResult result, train_one(request.trial, request.offset, *request.recipe));
       reached.train = std::move(result.train);
     }
     reached.hash = state_hash(state);

@@ -32,7 +32,15 @@ class JobData {
   std::uint64_t resident_bytes_ = 0;
 };
 
+// Whose training a forked trial's state comes of: that trial, with its recipe, up to this visit.
+struct RetrainBefore {
+  TrialId trial;
+  std::uint32_t offset{};
+  Recipe recipe;
+  std::uint64_t until{};
+};
 struct Retrain {
+  std::vector<RetrainBefore> before;  // of a fork: its sources, the first of them from the initial state; by `until`
   TrialId trial;
   std::uint32_t offset{};  // visit k goes to partition (offset + k) mod P
   const Recipe* recipe{};
@@ -44,7 +52,8 @@ struct RetrainedState {
   std::vector<Sum> train;       // of the last visit
   std::vector<Sum> validation;  // empty where the data set has no validation set or none was asked for
 };
-// Trains one trial alone from its initialization. Reads no state. `tell` hears of each of `visits` in order.
+// Trains one trial alone from the initialization of its lineage. Reads no state. `tell` hears of each of `visits` in
+// order.
 Status retrain(Trainer& trainer, JobData& data, const Retrain& request, bool evaluate,
                const std::function<void(const RetrainedState&)>& tell);
 

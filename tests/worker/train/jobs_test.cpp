@@ -124,6 +124,32 @@ TEST_CASE("a verify job retrains a trial to the hashes of its visits, and tells 
         Json{{"trial", "e1.3"}, {"visits", 3}, {"hash", hashes[3]}, {"expected", hashes[1]}, {"ok", false}});
   CHECK(lines[2]["ok"] == true);
 
+  SECTION("and a fork's with its source's before it") {
+    Json other = Json::parse(kRecipe);
+    other["training"]["optimizer"]["lr"] = 0.003;
+    other["training"]["batch_size"] = 16;
+    const auto forked = parse_recipe(other.dump(), data.manifest());
+    REQUIRE(forked.ok());
+    const PartitionIndex partition = partition_of_visit(2, 4, 3);
+    const auto rows = data.partition(partition).value();
+    REQUIRE(trainer->train({{9}, partition, 3, &*forked, &data.manifest(), rows.get()}, state, {}).ok());
+    const std::string hash = to_string(state_hash(state));
+    Json job = verify_job(store, {{{"visits", 5}, {"hash", hash}}});
+    Json& trial = job["trials"][0];
+    trial["before"] = {{{"id", 3}, {"offset", 2}, {"recipe", Json::parse(kRecipe)}, {"until", 4}}};
+    trial["id"] = 9;
+    trial["recipe"] = other;
+    const auto told = run(job, 0);
+    REQUIRE(told.size() == 1);
+    CHECK(told[0]["ok"] == true);
+    trial["id"] = 3;  // its dropout is its own
+    CHECK(run(job, 0)[0]["ok"] == false);
+    trial["before"][0]["until"] = 3;
+    CHECK(run(job, 0)[0]["ok"] == false);
+    trial["before"] = 1;
+    run(job, 1);
+  }
+
   SECTION("and a score job evaluates its stored state on the test set") {
     StateRef ref;
     ref.experiment = {1};
