@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/base/time.h"
 #include "common/wire/fields.h"
 #include "common/wire/text.h"
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/base/status.h"
+#include "common/spec/params.h"
 #include "common/wire/bytes.h"
 
 namespace modelhop {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/wire/json.h"
+#include "common/wire/record_fields.h"
 
 namespace modelhop {
 namespace {

@@ -5,7 +5,7 @@
 // grows: older snapshots stay readable. Format: docs/formats.md, "Snapshot".
 #include <string>
 
-#include "common/wire/fields.h"
+#include "common/wire/record_fields.h"
 #include "scheduler/core/state.h"
 #include "scheduler/core/totals.h"
 

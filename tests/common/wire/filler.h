@@ -5,6 +5,7 @@
 #include <random>
 
 #include "common/wire/bytes.h"
+#include "common/wire/record_fields.h"
 
 namespace modelhop {
 

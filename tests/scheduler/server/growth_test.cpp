@@ -50,6 +50,30 @@ TEST_CASE("an extended experiment gives what the larger one gives from the start
   CHECK(ask(service, "POST", "experiments/e9:extend", R"({"epochs":9})").status == 404);
 }
 
+TEST_CASE("more trials are those that a larger max_trials gives from the start", "[server][grow]") {
+  const auto spec_of_trials = [](const std::string& algorithm, int trials) {
+    std::string spec = example_spec();
+    const std::string was = R"("algorithm":{"name":"grid"})";
+    return spec.replace(spec.find(was), was.size(),
+                        R"("max_trials":)" + std::to_string(trials) + R"(,"algorithm":{"name":")" + algorithm + "\"}");
+  };
+  for (const char* algorithm : {"grid", "random"}) {
+    INFO(algorithm);
+    const Bench bench;
+    const std::string expected = run_to_end(bench, "larger", 2, spec_of_trials(algorithm, 6));
+    const auto cluster = bench.start("grown", 2);
+    REQUIRE(cluster->submit(spec_of_trials(algorithm, 2)).ok());
+    Service& service = cluster->service();
+    CHECK(ask(service, "POST", "experiments/e1:extend", R"({"max_trials":3})").status == 200);
+    REQUIRE(wait_state(service, "e1", "COMPLETED"));
+    CHECK(ask(service, "POST", "experiments/e1:extend", R"({"max_trials":6})").status == 200);
+    REQUIRE(wait_state(service, "e1", "COMPLETED"));
+    CHECK(export_of(service, "e1") == expected);
+    const ApiResponse seven = ask(service, "POST", "experiments/e1:extend", R"({"max_trials":7})");
+    CHECK(seven.status == (algorithm == std::string("grid") ? 422 : 200));  // the grid has six points
+  }
+}
+
 TEST_CASE("a fork is made once for its key, also after a restart; another request with it is refused",
           "[server][grow]") {
   const Bench bench;
