@@ -210,8 +210,9 @@ Plan make_lossy_plan(std::uint64_t seed) {
   spec.metric = "val_loss";
   spec.epochs = 36;
   spec.expanded = "sim 0";
+  spec.max_trials = 16;
   PlannedExperiment experiment;
-  experiment.trials = 16;
+  experiment.trials = *spec.max_trials;
   experiment.spec = std::make_shared<const Spec>(std::move(spec));
   plan.experiments.push_back(std::move(experiment));
   plan.batches.assign(plan.partitions, 6);
