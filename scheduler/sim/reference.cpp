@@ -67,7 +67,10 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
   std::vector<double> values;
   TrialState expected = TrialState::kRunning;
   const std::uint64_t target = trial.target_visits, every = spec.evaluate_every * plan_.partitions;
-  if (target != spec.epochs * plan_.partitions && (live(trial.state) || trial.state == TrialState::kCompleted)) {
+  // A fork of one that had ended by then trains as far as that one was to.
+  const std::uint64_t wanted = spec.epochs * plan_.partitions;
+  if ((trial.asked ? target > wanted : target != wanted) &&
+      (live(trial.state) || trial.state == TrialState::kCompleted)) {
     say(name + " has another target than its experiment");
   }
   std::size_t milestones = 0;
@@ -128,8 +131,8 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
   const bool parked = unit != nullptr && unit->state == UnitState::kParked &&
                       unit->worker_deaths >= plan_.config.unit_worker_deaths_max;
   const bool broken_off = trial.state == TrialState::kStopped || trial.state == TrialState::kCanceled;
-  if (planned.retry && broken_off) return;                   // by the end before another was tried again
-  if (trial.state == TrialState::kFailed && parked) return;  // by bad luck, or by its poison
+  if (broken_off && (planned.retry || trial.ended_with_experiment)) return;      // by an end before it ran again
+  if (trial.state == TrialState::kFailed && parked) return;                      // by bad luck, or by its poison
   if (trial.state == TrialState::kFailed && is_fork(trial) && damaged_) return;  // what it began with was
   // It had completed, and its state was made again when its larger target ended it at once.
   const bool ended_before =
