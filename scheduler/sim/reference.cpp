@@ -131,9 +131,10 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
   const bool parked = unit != nullptr && unit->state == UnitState::kParked &&
                       unit->worker_deaths >= plan_.config.unit_worker_deaths_max;
   const bool broken_off = trial.state == TrialState::kStopped || trial.state == TrialState::kCanceled;
-  if (broken_off && (planned.retry || trial.ended_with_experiment)) return;      // by an end before it ran again
-  if (trial.state == TrialState::kFailed && parked) return;                      // by bad luck, or by its poison
-  if (trial.state == TrialState::kFailed && is_fork(trial) && damaged_) return;  // what it began with was
+  if (broken_off && (planned.retry || trial.ended_with_experiment)) return;  // by an end before it ran again
+  if (trial.state == TrialState::kFailed && parked) return;                  // by bad luck, or by its poison
+  // What it began with was damaged; or was deleted when it ended, before it was tried again and lost its own.
+  if (trial.state == TrialState::kFailed && is_fork(trial) && (damaged_ || trial.went_on)) return;
   // It had completed, and its state was made again when its larger target ended it at once.
   const bool ended_before =
       trial.went_on && trial.lineage > 0 && !trial.milestones.empty() && trial.milestones.back().visits == visits;
