@@ -51,7 +51,7 @@ void WorkerCore::step(Instant now, const WorkerEvent& event, std::vector<WorkerA
 
 void WorkerCore::on_tick(Instant now, std::vector<WorkerAction>& out) {
   if (left_) return;
-  if (now >= std::max(heard_at_, hello_at_) + config_.silence_ms * kMillisecond) hello(now, out);
+  if (now >= hello_due()) hello(now, out);
   if (welcomed_ && now >= heartbeat_at_) {
     heartbeat_at_ = now + heartbeat_ms_ * kMillisecond;
     out.push_back(ToScheduler(Heartbeat{config_.incarnation, progress()}));
@@ -68,11 +68,16 @@ void WorkerCore::on_tick(Instant now, std::vector<WorkerAction>& out) {
 
 Instant WorkerCore::wake_at() const {
   if (left_) return kNever;
-  Instant wake = std::max(heard_at_, hello_at_) + config_.silence_ms * kMillisecond;
+  Instant wake = hello_due();
   if (welcomed_) wake = std::min(wake, heartbeat_at_);
   for (const Waiting& waiting : reports_) wake = std::min(wake, waiting.resend_at);
   if (draining_) wake = std::min(wake, drain_until_);
   return wake;
+}
+
+// Without a Welcome there are no heartbeats, and the scheduler may have heard the first hello.
+Instant WorkerCore::hello_due() const {
+  return std::max(heard_at_, hello_at_) + (welcomed_ ? config_.silence_ms : config_.resend_ms) * kMillisecond;
 }
 
 void WorkerCore::hello(Instant now, std::vector<WorkerAction>& out) {

@@ -28,7 +28,7 @@ struct WorkerConfig {
   std::string device{"cpu"};
   std::uint32_t threads{1};
   std::uint64_t memory_bytes{};
-  std::uint32_t resend_ms{1'000};   // an undismissed report is sent again
+  std::uint32_t resend_ms{1'000};   // an undismissed report, and a hello without a welcome, are sent again
   std::uint32_t silence_ms{5'000};  // without a word from the scheduler: say hello again
   std::uint32_t drain_ms{30'000};   // a drain ends after this, whatever is still undismissed
 };
@@ -102,6 +102,7 @@ class WorkerCore {
   void stop(bool keep, std::vector<WorkerAction>& out);
   void drain(Instant now, std::string reason, std::vector<WorkerAction>& out);
   void leave_if_done(Instant now, std::vector<WorkerAction>& out);
+  Instant hello_due() const;
   void hello(Instant now, std::vector<WorkerAction>& out);
   std::vector<Progress> progress() const;
   bool obeys(std::uint64_t boot, std::uint64_t seq);

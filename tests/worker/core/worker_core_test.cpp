@@ -70,10 +70,10 @@ std::vector<T> of(const std::vector<WorkerAction>& actions) {
 
 }  // namespace
 
-TEST_CASE("a worker says hello at once, and again after silence", "[worker]") {
+TEST_CASE("a worker says hello at once, each second until it is welcome, and again after silence", "[worker]") {
   Rig rig;
   CHECK(of<WorkerHello>(rig.step(WorkerTick{})).size() == 1);
-  CHECK(of<WorkerHello>(rig.wait(4'999)).empty());
+  CHECK(of<WorkerHello>(rig.wait(999)).empty());
   CHECK(of<WorkerHello>(rig.wait(1)).size() == 1);
   rig.welcome();
   CHECK(of<WorkerHello>(rig.wait(4'999)).empty());
