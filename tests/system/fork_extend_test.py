@@ -7,23 +7,16 @@ usage: fork_extend_test.py BIN_DIR [--worker PROGRAM] [--keep]
 import argparse
 import csv
 import io
-import socket
 import subprocess
 import time
 
-from harness import Product, blobs, check, check_counted_once, cnn_spec
+from harness import Product, blobs, check, check_counted_once, cnn_spec, free_port
 
 parser = argparse.ArgumentParser()
 parser.add_argument("bin")
 parser.add_argument("--worker", help="a worker program without LibTorch: then nothing is verified by retraining")
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Service:

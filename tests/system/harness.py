@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -103,6 +104,12 @@ class Product:
                 name = words[words.index(b"--name") + 1] if b"--name" in words else b"?"
                 found[name.decode()] = int(entry.name)
         return found
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def kill_group(process):

@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.request
 
-from harness import Product, blobs, check, check_counted_once, cnn_spec
+from harness import Product, blobs, check, check_counted_once, cnn_spec, free_port
 
 parser = argparse.ArgumentParser()
 parser.add_argument("bin")
@@ -28,12 +28,6 @@ parser.add_argument("--epochs", type=int, default=12)
 parser.add_argument("--worker", help="a worker program without LibTorch, whose batches then take 2 ms")
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Tap:
