@@ -123,11 +123,11 @@ void Core::Impl::handle(const ChangeExperiment& event) {
 
 void Core::Impl::handle(const ControlTrial& event) {
   ExperimentRow* experiment = find_experiment(event.experiment);
-  if (experiment == nullptr || event.trial.value - 1 >= experiment->trials.size()) {
+  TrialRow* trial = find_trial(experiment, event.trial);
+  if (trial == nullptr) {
     return reply(event.request, not_found("there is no trial " + to_string(event.experiment, event.trial)), {});
   }
-  TrialRow& trial = experiment->trials[event.trial.value - 1];
-  reply(event.request, control(*experiment, trial, event.control), event.experiment);
+  reply(event.request, control(*experiment, *trial, event.control), event.experiment);
 }
 
 Status Core::Impl::control(ExperimentRow& experiment, TrialRow& trial, TrialControl wanted) {

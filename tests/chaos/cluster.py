@@ -4,14 +4,13 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from harness import Product, check, write_npy  # noqa: E402,F401  (what the parts here share with the system tests)
+from harness import Product, check, free_port, write_npy  # noqa: E402,F401  (what the parts here share with the system tests)
 
 
 class Kept:
@@ -79,12 +78,6 @@ class Kept:
         self.send(signal.SIGCONT)
         self.send(number)
         self._thread.join(60)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Cluster:

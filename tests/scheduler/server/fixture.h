@@ -112,11 +112,12 @@ inline bool eventually(const std::function<bool()>& holds, int seconds = 20) {
 }
 
 inline ApiResponse ask(Service& service, const std::string& method, const std::string& path,
-                       const std::string& body = "", std::map<std::string, std::string> query = {}) {
+                       const std::string& body = "", std::map<std::string, std::string> query = {},
+                       const std::string& idempotency_key = "") {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<ApiResponse> got;
-  service.ask({method, "/api/v1/" + path, std::move(query), body, ""}, [&](ApiResponse response) {
+  service.ask({method, "/api/v1/" + path, std::move(query), body, idempotency_key}, [&](ApiResponse response) {
     std::lock_guard guard(mutex);
     got = std::move(response);
     changed.notify_all();

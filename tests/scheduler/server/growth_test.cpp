@@ -12,17 +12,7 @@ std::string spec_of_epochs(const std::string& epochs) {
 }
 
 ApiResponse fork_with(Service& service, const std::string& trial, const std::string& body, const std::string& key) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::optional<ApiResponse> got;
-  service.ask({"POST", "/api/v1/trials/" + trial + ":fork", {}, body, key}, [&](ApiResponse response) {
-    std::lock_guard guard(mutex);
-    got = std::move(response);
-    changed.notify_all();
-  });
-  std::unique_lock guard(mutex);
-  REQUIRE(changed.wait_for(guard, std::chrono::seconds(20), [&] { return got.has_value(); }));
-  return *got;
+  return ask(service, "POST", "trials/" + trial + ":fork", body, {}, key);
 }
 
 }  // namespace
