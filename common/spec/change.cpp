@@ -137,7 +137,7 @@ std::string horizon_schedule(const Spec& spec, const Params* trial) {
 
 Result<Params> fork_params(const Spec& spec, const Params& source, const Params& set) {
   for (const auto& [path, value] : set) {
-    if (const std::string why = why_not(path); !why.empty()) return invalid(path + " " + why);
+    if (const std::string why = why_not(path); !why.empty()) return invalid(std::string(path).append(" ").append(why));
   }
   json recipe = recipe_with(recipe_of(document_of(spec)), spec.space, source);
   ASSIGN_OR_RETURN(const Recipe before, read_whole(recipe));

@@ -210,7 +210,7 @@ bool infer_shapes(std::vector<Layer>& layers, const Shape& input, const std::str
     Layer& layer = layers[i];
     const std::string place = pointer + pointer_step(i);
     const auto refuse = [&](const Fault& fault, const std::string& shapes) {
-      problems.error(place, std::string(to_string(layer.type)) + ": " + fault + "; " + shapes);
+      problems.error(place, std::string(to_string(layer.type)).append(": ").append(fault).append("; ").append(shapes));
       return false;
     };
     layer.in = shape;

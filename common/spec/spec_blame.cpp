@@ -38,7 +38,7 @@ std::string more(std::size_t count, const std::string& one, const std::string& m
 
 // Where a value stands in the spec: /parameters/<path>/values/2, or the range.
 std::string place_of(const Parameter& parameter, const Value& value) {
-  const std::string pointer = "/parameters" + pointer_step(parameter.path);
+  std::string pointer = "/parameters" + pointer_step(parameter.path);
   if (parameter.distribution != Distribution::kChoice) return pointer;
   const auto at = std::find(parameter.values.begin(), parameter.values.end(), value) - parameter.values.begin();
   return pointer + "/values" + pointer_step(static_cast<std::size_t>(at));

@@ -162,7 +162,8 @@ json recipe_with(const json& recipe, const Space& space, const Params& params) {
   // What stands deeper depends on the name beside it.
   for (const bool names : {true, false}) {
     for (const auto& [path, value] : params) {
-      const bool in_space = std::any_of(space.begin(), space.end(), [&](const Parameter& p) { return p.path == path; });
+      const bool in_space =
+          std::any_of(space.begin(), space.end(), [&path = path](const Parameter& p) { return p.path == path; });
       if (!in_space && path.ends_with(".name") == names) change(out, path, value);
     }
   }

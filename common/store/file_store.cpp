@@ -276,7 +276,7 @@ class FileBlobStore final : public BlobStore {
       if (!check_name(name).ok()) continue;
       if (::fstatat(descriptor, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;
-        return file_error(root + "/" + name, "cannot be looked at");
+        return file_error((fs::path(root) / name).string(), "cannot be looked at");
       }
       if (S_ISDIR(info.st_mode)) {
         name += '/';

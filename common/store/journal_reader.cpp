@@ -52,7 +52,7 @@ class SqliteJournalReader final : public JournalReader {
   template <class Body>
   Status in_one_moment(Body body) {
     RETURN_IF_ERROR(sequence_.begin(false));
-    const Status status = body();
+    Status status = body();
     sequence_.end();
     return status;
   }
@@ -92,7 +92,7 @@ Result<JournalEnd> read_journal(const std::string& state_dir, const JournalEnd& 
   JournalEnd end = after;
   const auto failed = [&](const Status& status) -> Status {
     if (status.code() == Code::kNotFound) return status;
-    const std::string message = status.message();
+    const std::string& message = status.message();
     // SQLite's own words name no record: the one that was to be read next is.
     const bool named = message.find("record ") != std::string::npos;
     return {status.code(),

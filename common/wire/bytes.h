@@ -99,7 +99,7 @@ class ByteWriter {
       }
     } else if constexpr (kIsVariant<T>) {
       put_integer(static_cast<std::uint8_t>(value.index()));
-      std::visit([this](const auto& held) { put(held); }, value);
+      std::visit([this](const auto& held) { this->put(held); }, value);
     } else if constexpr (requires { text_of(value); }) {
       put(text_of(value));
     } else {

@@ -195,14 +195,12 @@ void Core::Impl::run_again(ExperimentRow& experiment, const std::string& reason)
 }
 
 bool Core::Impl::can_go_on(const ExperimentRow& experiment, const TrialRow& trial) const {
-  const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
-  const bool own = trial.head != trial.begin && (held || is_durable(trial, trial.head));
+  const bool own = trial.head != trial.begin && head_is_kept(trial);
   return own || newest_before_head(trial) != trial.begin || begin_is_kept(experiment, trial);
 }
 
 void Core::Impl::go_on(ExperimentRow& experiment, TrialRow& trial) {
-  const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
-  if (!trial.head.hash || is_durable(trial, trial.head) || held) return;
+  if (head_is_kept(trial)) return;
   roll_back(experiment, trial, "its state was not kept when it ended");
 }
 
@@ -309,13 +307,12 @@ void Core::Impl::end_trial(ExperimentRow& experiment, TrialRow& trial, TrialStat
 }
 
 void Core::Impl::end_experiment(ExperimentRow& experiment, ExperimentState how, TrialState trials,
-                                const std::string& reason) {
-  const std::string why = reason;  // may be the experiment's own
+                                std::string reason) {  // a copy, for it may be the experiment's own
   for (TrialRow& trial : experiment.trials) {
-    if (live(trial.state)) end_trial(experiment, trial, trials, why, true);
+    if (live(trial.state)) end_trial(experiment, trial, trials, reason, true);
   }
   const LiveAccounting sums = accounting(experiment.id, now);
-  ExperimentStateChanged record{experiment.id, how, why, {}, sums.bound_ns / kMillisecond};
+  ExperimentStateChanged record{experiment.id, how, std::move(reason), {}, sums.bound_ns / kMillisecond};
   for (std::size_t i = 0; i < kCauses; ++i) {
     record.slot_ms[to_string(static_cast<Cause>(i))] = sums.slot_ns[i] / kMillisecond;
   }

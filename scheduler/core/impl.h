@@ -202,7 +202,7 @@ struct Core::Impl {
   void finish_if_done(ExperimentRow& experiment);
   void end_trial(ExperimentRow& experiment, TrialRow& trial, TrialState how, const std::string& reason,
                  bool with_experiment = false);
-  void end_experiment(ExperimentRow& experiment, ExperimentState how, TrialState trials, const std::string& reason);
+  void end_experiment(ExperimentRow& experiment, ExperimentState how, TrialState trials, std::string reason);
   void stop(ExperimentRow& experiment, const std::string& reason);
   Status control(ExperimentRow& experiment, Control control);
   Status control(ExperimentRow& experiment, TrialRow& trial, TrialControl control);

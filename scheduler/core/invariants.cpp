@@ -211,9 +211,7 @@ void Checker::trial(const ExperimentRow& row, const TrialRow& trial) {
            [&] { return name() + " keeps a state that nothing needs"; });
   }
   if (live(trial.state)) {
-    const bool held = !trial.held.empty() && trial.held.back().saved.ref == trial.head;
-    expect(!trial.head.hash || is_durable(trial, trial.head) || held,
-           [&] { return name() + " goes on from a state that nobody has"; });
+    expect(head_is_kept(trial), [&] { return name() + " goes on from a state that nobody has"; });
     expect(trial.head != trial.begin || begin_is_kept(row, trial),
            [&] { return name() + " lost what it begins with"; });
     const Milestone* counted = counted_milestone(*row.spec, trial);

@@ -38,9 +38,16 @@ bool is_durable(const TrialRow& trial, const StateRef& ref) {
   return std::any_of(trial.stored.rbegin(), trial.stored.rend(), [&](const SavedState& s) { return s.ref == ref; });
 }
 
+namespace {
+bool head_held(const TrialRow& trial) { return !trial.held.empty() && trial.held.back().saved.ref == trial.head; }
+}  // namespace
+
 bool head_held_by(const TrialRow& trial, const Incarnation& incarnation) {
-  return !trial.held.empty() && trial.held.back().saved.ref == trial.head &&
-         trial.held.back().incarnation == incarnation;
+  return head_held(trial) && trial.held.back().incarnation == incarnation;
+}
+
+bool head_is_kept(const TrialRow& trial) {
+  return !trial.head.hash || is_durable(trial, trial.head) || head_held(trial);
 }
 
 StateRef newest_before_head(const TrialRow& trial) {

@@ -211,6 +211,8 @@ inline bool is_fork(const TrialRow& trial) { return trial.begin.trial != trial.i
 bool is_durable(const TrialRow& trial, const StateRef& ref);
 // Whether the head is only in the memory of this worker.
 bool head_held_by(const TrialRow& trial, const Incarnation& incarnation);
+// Whether any worker or the store has the head: a trial that has no state yet has nothing to lose.
+bool head_is_kept(const TrialRow& trial);
 // The newest durable state before the head, or what it began with: what a rollback goes to.
 StateRef newest_before_head(const TrialRow& trial);
 // Whether the store still has what it begins with: always, but for a fork's.

@@ -208,7 +208,7 @@ int main_with(const Options& options) {
     const std::uint64_t falsely = totals.reached[static_cast<std::size_t>(Mark::kSilentLost)] +
                                   totals.reached[static_cast<std::size_t>(Mark::kLeaseExpired)];
     std::printf("%llu hours, every fifth message lost, up to 500 ms late: %llu leases or workers falsely given up\n",
-                static_cast<unsigned long long>(one.seeds * kLossyHours), static_cast<unsigned long long>(falsely));
+                static_cast<unsigned long long>(one.seeds) * kLossyHours, static_cast<unsigned long long>(falsely));
     const bool trained = totals.faults[static_cast<std::size_t>(FaultKind::kMessageLost)] > 10'000 * one.seeds;
     if (!trained) std::printf("too few messages were lost to show anything\n");
     return falsely > 0 || !trained ? 1 : 0;

@@ -2,6 +2,22 @@
 #include "scheduler/sim/simulation.h"
 
 namespace modelhop::sim {
+namespace {
+
+// Its place; `free` has those whose message arrived.
+template <class Message>
+std::uint64_t put_on_the_way(std::vector<Message>& places, std::vector<std::uint64_t>& free, const Message& message) {
+  if (free.empty()) {
+    places.push_back(message);
+    return places.size() - 1;
+  }
+  const std::uint64_t place = free.back();
+  free.pop_back();
+  places[place] = message;
+  return place;
+}
+
+}  // namespace
 
 std::int64_t Simulation::latency(bool& lost, bool& doubled) {
   std::int64_t ns = static_cast<std::int64_t>(draw(100, plan_.latency_us_max)) * 1'000;
@@ -19,25 +35,17 @@ std::int64_t Simulation::latency(bool& lost, bool& doubled) {
   return ns;
 }
 
-void Simulation::to_scheduler(std::uint32_t from, ToScheduler message) {
+void Simulation::to_scheduler(std::uint32_t from, const ToScheduler& message) {
   if (now_ < workers_[from].mute_until) return;
   bool lost = false, doubled = false;
   const std::int64_t ns = latency(lost, doubled);
   if (lost) return;
-  for (int copy = 0; copy < (doubled ? 2 : 1); ++copy) {
-    std::uint64_t slot = up_.size();
-    if (up_free_.empty()) {
-      up_.push_back(copy == 0 && !doubled ? std::move(message) : message);
-    } else {
-      slot = up_free_.back();
-      up_free_.pop_back();
-      up_[slot] = copy == 0 && !doubled ? std::move(message) : message;
-    }
-    at(ns + copy * 7 * kMillisecond, EventKind::kToScheduler, 0, 0, slot);
+  for (std::int64_t copy = 0; copy < (doubled ? 2 : 1); ++copy) {
+    at(ns + copy * 7 * kMillisecond, EventKind::kToScheduler, 0, 0, put_on_the_way(up_, up_free_, message));
   }
 }
 
-void Simulation::to_worker(const Incarnation& to, ToWorker message) {
+void Simulation::to_worker(const Incarnation& to, const ToWorker& message) {
   auditor_.on_sent(message);
   const std::uint32_t index = to.bytes[0];
   const std::uint32_t life = to.bytes[1] + 256u * to.bytes[2];
@@ -45,16 +53,8 @@ void Simulation::to_worker(const Incarnation& to, ToWorker message) {
   bool lost = false, doubled = false;
   const std::int64_t ns = latency(lost, doubled);
   if (lost) return;
-  for (int copy = 0; copy < (doubled ? 2 : 1); ++copy) {
-    std::uint64_t slot = down_.size();
-    if (down_free_.empty()) {
-      down_.push_back(message);
-    } else {
-      slot = down_free_.back();
-      down_free_.pop_back();
-      down_[slot] = message;
-    }
-    at(ns + copy * 7 * kMillisecond, EventKind::kToWorker, index, life, slot);
+  for (std::int64_t copy = 0; copy < (doubled ? 2 : 1); ++copy) {
+    at(ns + copy * 7 * kMillisecond, EventKind::kToWorker, index, life, put_on_the_way(down_, down_free_, message));
   }
 }
 

@@ -80,7 +80,7 @@ CoreHooks Simulation::hooks() {
         }
         return spec;
       },
-      .make_search = [this](std::shared_ptr<const Spec> spec,
+      .make_search = [this](const std::shared_ptr<const Spec>& spec,
                             std::uint64_t partitions) -> Result<std::unique_ptr<Search>> {
         const PlannedExperiment& planned = plan_.experiments[static_cast<std::size_t>(spec->expanded.back() - '0')];
         return std::unique_ptr<Search>(new SimSearch(planned, *spec, partitions));
@@ -206,7 +206,7 @@ void Simulation::take(Actions& actions) {
     journal_.push_back(std::move(record));
   }
   for (Send& send : actions.sends) outbox_.push_back(std::move(send));
-  for (DeleteState& one : actions.deletes) delete_box_.push_back(std::move(one));
+  delete_box_.insert(delete_box_.end(), actions.deletes.begin(), actions.deletes.end());
   committed(durable_seq_);
   if (core_ == nullptr) return;
   core_wake_ = actions.wake_at;
@@ -239,7 +239,7 @@ void Simulation::committed(std::uint64_t seq) {
     Send send = std::move(outbox_.front());
     outbox_.pop_front();
     if (const auto* to = std::get_if<Incarnation>(&send.to)) {
-      to_worker(*to, std::move(std::get<ToWorker>(send.message)));
+      to_worker(*to, std::get<ToWorker>(send.message));
     } else {
       const Reply& reply = std::get<Reply>(send.message);
       auditor_.on_replied(reply);

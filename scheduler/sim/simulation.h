@@ -108,8 +108,8 @@ class Simulation {
 
   // network.cpp
   std::int64_t latency(bool& lost, bool& doubled);
-  void to_scheduler(std::uint32_t from, ToScheduler message);
-  void to_worker(const Incarnation& to, ToWorker message);
+  void to_scheduler(std::uint32_t from, const ToScheduler& message);
+  void to_worker(const Incarnation& to, const ToWorker& message);
   void deliver_to_scheduler(const ToScheduler& message);
 
   // scheduler_node.cpp

@@ -55,7 +55,7 @@ void Simulation::step_worker(std::uint32_t index, const WorkerEvent& event) {
       count(FaultKind::kWorkerKilledBetween);
       return kill_worker(index, workers_[index].down_ns, false);
     }
-    if (auto* message = std::get_if<ToScheduler>(&action)) to_scheduler(index, std::move(*message));
+    if (auto* message = std::get_if<ToScheduler>(&action)) to_scheduler(index, *message);
     if (const auto* start = std::get_if<StartUnit>(&action)) start_unit(index, start->run);
     if (const auto* stop = std::get_if<StopUnit>(&action)) stop_unit(index, *stop);
     if (std::holds_alternative<Exit>(action)) {
