@@ -87,6 +87,7 @@ void Auditor::on_record(Instant now, const Record& record) {
             Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
             trial.durable = {};
             trial.ended = true;
+            paused_.erase({r.experiment, r.trial});  // its running unit was its last; extended, it goes on
           },
           [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
           [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
