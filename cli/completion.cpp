@@ -92,7 +92,7 @@ std::string zsh_script(const std::map<std::string, std::string>& words) {
          "if [ \"$funcstack[1]\" = \"_modelhop\" ]; then _modelhop; else compdef _modelhop modelhop; fi\n";
 }
 
-std::string fish_quoted(std::string text) {
+std::string fish_quoted(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (c == '\'' || c == '\\') out += '\\';

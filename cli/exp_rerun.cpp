@@ -257,7 +257,7 @@ Result<int> rerun_here(const Cli& cli, Backend& past, RerunOptions options) {
   ASSIGN_OR_RETURN(const auto ended,
                    follow_here(cli, *cluster, *backend, begun, submitted.resumed ? count_of(begun, "seq") : 0));
   if (!ended) return kInterruptExit;
-  const Result<int> done = compare(cli, *backend, original, *ended);
+  Result<int> done = compare(cli, *backend, original, *ended);
   cluster->drain();
   if (!cluster->wait_stopped(10'000)) cluster->kill();
   return done;

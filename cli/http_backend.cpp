@@ -6,8 +6,7 @@ namespace {
 
 class HttpBackend final : public Backend {
  public:
-  explicit HttpBackend(ServerAddress server, std::string url)
-      : server_(server), url_(std::move(url)), client_(server) {}
+  HttpBackend(const ServerAddress& server, std::string url) : server_(server), url_(std::move(url)), client_(server) {}
 
   Result<ApiResponse> ask(const ApiRequest& request) override {
     HttpRequest out{request.method, request.path, request.body, {}};

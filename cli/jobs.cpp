@@ -13,8 +13,6 @@
 
 #include "cli/watch.h"
 
-extern char** environ;
-
 namespace modelhop::cli {
 namespace {
 

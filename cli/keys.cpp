@@ -53,7 +53,7 @@ Result<int> list(const Cli& cli, const KeyFolder& folder) {
 void add_keys(CLI::App& app, Cli& cli) {
   CLI::App* group = add_command_group(&app, "keys", "Make, allow, revoke and list the keys of workers");
   const auto add = [&](const char* name, const char* help, const char* examples,
-                       std::function<Result<int>(KeyFolder, const std::string&)> action, const char* argument,
+                       const std::function<Result<int>(KeyFolder, const std::string&)>& action, const char* argument,
                        const char* about, bool required) {
     const auto keys = make_options<std::string>(), word = make_options<std::string>();
     CLI::App* command = add_command(group, name, help, examples);

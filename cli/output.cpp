@@ -47,9 +47,9 @@ std::string duration_text(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "-";
   if (seconds < 10) return fmt::format("{:.1f}s", seconds);
   if (seconds < 59.5) return fmt::format("{:.0f}s", seconds);
-  const auto s = static_cast<std::uint64_t>(seconds + 0.5);
+  const auto s = std::llround(seconds);
   if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
-  if (s < 48 * 3600) return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
+  if (s < 172'800) return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
   return fmt::format("{}d{:02}h", s / 86400, s / 3600 % 24);
 }
 
@@ -212,6 +212,7 @@ void print_fields(Format format, const std::vector<std::pair<std::string, std::s
     return;
   }
   std::vector<Json> rows;
+  rows.reserve(fields.size());
   for (const auto& [key, value] : fields) rows.push_back({{"key", key}, {"value", value}});
   print_items(format, {key_column("key", "key"), key_column("value", "value")}, rows);
 }

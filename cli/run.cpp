@@ -152,7 +152,7 @@ Result<int> run(const Cli& cli, RunOptions options) {
                          options.cluster.workers - checked.data->partitions.size(), options.cluster.workers,
                          checked.dataset, checked.data->partitions.size()));
   }
-  const Result<int> done = follow(cli, options, *cluster, *submitted);
+  Result<int> done = follow(cli, options, *cluster, *submitted);
   if (done.ok() && *done != kInterruptExit) {
     cluster->drain();
     see_off(attended);

@@ -29,7 +29,7 @@ struct JsonFault {
   std::string message;  // with line and column where it is about syntax
 };
 
-struct JsonDocument {             // NOLINT(bugprone-exception-escape): json's move is noexcept
+struct JsonDocument {
   nlohmann::json value;           // means something only if `whole`
   std::vector<JsonFault> faults;  // every duplicate key (up to a limit), and what ended the reading
   bool whole{};                   // the end was reached: of equal keys the first counts

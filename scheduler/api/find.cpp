@@ -47,7 +47,7 @@ FoundCheckpoint find_checkpoint(const State& state, std::string_view id) {
   const std::size_t at = id.rfind('@');
   const FoundTrial owner = find_trial(state, id.substr(0, at));
   FoundCheckpoint found{owner.experiment, owner.trial, nullptr};
-  if (owner.trial == nullptr) return found;
+  if (owner.experiment == nullptr || owner.trial == nullptr) return found;
   const std::uint32_t partitions = owner.experiment->partitions;
   for (const StateRef* ref : states_of(*owner.trial)) {
     if (at != std::string_view::npos &&

@@ -53,7 +53,7 @@ std::string quoted(const std::string& text) {
 // since what leaves the journal meanwhile is in one of them.
 Status copy_all(const std::string& from, const std::string& to, Copied& copied) {
   for (const std::uint64_t seq : list_snapshots(from)) {
-    const Status status = copy_durably(snapshot_path(from, seq), snapshot_path(to, seq), copied);
+    Status status = copy_durably(snapshot_path(from, seq), snapshot_path(to, seq), copied);
     if (!status.ok() && status.code() != Code::kNotFound) return status;
   }
   {
@@ -69,7 +69,7 @@ Status copy_all(const std::string& from, const std::string& to, Copied& copied) 
   if (!segments.empty()) RETURN_IF_ERROR(make_folders(to + "/archive"));
   for (const Segment& segment : segments) {
     const std::string copy = to + "/archive/" + fs::path(segment.path).filename().string();
-    const Status status = copy_durably(segment.path, copy, copied);
+    Status status = copy_durably(segment.path, copy, copied);
     if (!status.ok() && status.code() != Code::kNotFound) return status;
   }
   if (!segments.empty()) RETURN_IF_ERROR(sync_folder(to + "/archive"));

@@ -37,6 +37,7 @@ Result<Child> Child::start(const std::vector<std::string>& argv) {
   const File input(ends[1]);
   ::fcntl(output.get(), F_SETFL, O_NONBLOCK);  // of the read end alone: the child waits where its pipe is full
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();

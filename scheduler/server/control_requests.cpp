@@ -122,7 +122,7 @@ Status read_changes(const nlohmann::json& body, ChangeExperiment& change) {
 }  // namespace
 
 void control_request(const Backends& backends, const std::string& what, const std::string& name,
-                     const std::string& verb, Done done) {
+                     const std::string& verb, const Done& done) {
   const bool posted = backends.loop.post([what, name, verb, done](Loop& loop) {
     if (what == "experiments") {
       if (const Control* control = find_verb(kExperimentVerbs, verb)) {
@@ -142,7 +142,7 @@ void control_request(const Backends& backends, const std::string& what, const st
   if (!posted) done(stopping());
 }
 
-void change_experiment(const Backends& backends, const std::string& name, const std::string& body, Done done) {
+void change_experiment(const Backends& backends, const std::string& name, const std::string& body, const Done& done) {
   ChangeExperiment change;
   const Result<nlohmann::json> json = parse_bounded_json(body, kSpecBytesMax);
   const Status read =

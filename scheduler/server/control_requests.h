@@ -9,9 +9,9 @@ namespace modelhop {
 
 // "experiments", "trials" or "workers"; the name within; the verb after its ':' ("delete" for DELETE).
 void control_request(const Backends& backends, const std::string& what, const std::string& name,
-                     const std::string& verb, Done done);
+                     const std::string& verb, const Done& done);
 
 // PATCH of name, notes, labels and priority, as JSON.
-void change_experiment(const Backends& backends, const std::string& name, const std::string& body, Done done);
+void change_experiment(const Backends& backends, const std::string& name, const std::string& body, const Done& done);
 
 }  // namespace modelhop

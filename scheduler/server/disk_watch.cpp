@@ -31,9 +31,10 @@ std::uint64_t DiskReserve::of(std::uint64_t total_bytes) const {
 Result<DiskReserve> parse_disk_reserve(const std::string& text) {
   const Status wrong =
       invalid("--disk-reserve " + text + ": wants bytes, as in 2GiB or 500MB, or a part of the disk, as in 5%");
+  if (text.empty() || text[0] < '0' || text[0] > '9') return wrong;  // strtod would take " 1", "+1" and "inf"
   char* end = nullptr;
-  const double number = text.empty() || text[0] < '0' || text[0] > '9' ? -1 : std::strtod(text.c_str(), &end);
-  if (!(number >= 0) || !std::isfinite(number)) return wrong;
+  const double number = std::strtod(text.c_str(), &end);
+  if (!std::isfinite(number)) return wrong;
   std::string unit = end;
   for (char& c : unit) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   if (unit == "%") return number <= 100 ? Result<DiskReserve>(DiskReserve{{}, number / 100}) : wrong;
@@ -41,7 +42,7 @@ Result<DiskReserve> parse_disk_reserve(const std::string& text) {
   if (!unit.empty() && unit != "B") {
     const std::size_t letter = std::string("KMGT").find(unit[0]);
     const std::string rest = unit.substr(1);
-    if (letter == std::string::npos || (rest != "" && rest != "B" && rest != "IB")) return wrong;
+    if (letter == std::string::npos || (!rest.empty() && rest != "B" && rest != "IB")) return wrong;
     power = static_cast<int>(letter) + 1;
   }
   const double bytes = std::ldexp(number, 10 * power);

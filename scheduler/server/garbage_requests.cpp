@@ -102,7 +102,7 @@ class Pass : public std::enable_shared_from_this<Pass> {
 
 }  // namespace
 
-void collect_garbage(const Backends& backends, const std::string& body, Done done) {
+void collect_garbage(const Backends& backends, const std::string& body, const Done& done) {
   Result<GarbageRequest> request = parse_garbage_request(body);
   if (!request.ok()) return done(problem_of(request.status()));
   std::make_shared<Pass>(backends, std::move(*request), std::move(done))->run();

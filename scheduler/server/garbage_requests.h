@@ -5,6 +5,6 @@
 
 namespace modelhop {
 
-void collect_garbage(const Backends& backends, const std::string& body, Done done);
+void collect_garbage(const Backends& backends, const std::string& body, const Done& done);
 
 }  // namespace modelhop

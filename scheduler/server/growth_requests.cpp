@@ -106,7 +106,7 @@ void step_fork(Loop& loop, ForkTrial event, const Done& done) {
 
 }  // namespace
 
-void fork_trial(const Backends& backends, const std::string& name, const ApiRequest& request, Done done) {
+void fork_trial(const Backends& backends, const std::string& name, const ApiRequest& request, const Done& done) {
   ForkTrial event;
   event.idempotency_key = request.idempotency_key;
   std::string owner;
@@ -139,7 +139,7 @@ void fork_trial(const Backends& backends, const std::string& name, const ApiRequ
   if (!posted) done(stopping());
 }
 
-void extend_experiment(const Backends& backends, const std::string& name, const std::string& body, Done done) {
+void extend_experiment(const Backends& backends, const std::string& name, const std::string& body, const Done& done) {
   ExtendExperiment event;
   if (const Status status = read_extend(body, event); !status.ok()) return done(problem_of(status));
   const bool posted = backends.loop.post([name, event, done](Loop& loop) mutable {

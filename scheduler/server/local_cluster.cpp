@@ -70,7 +70,7 @@ class Cluster final : public LocalCluster {
 
 }  // namespace
 
-Result<std::unique_ptr<LocalCluster>> LocalCluster::start(ClusterConfig config) {
+Result<std::unique_ptr<LocalCluster>> LocalCluster::start(const ClusterConfig& config) {
   if (config.workers < 1 || config.workers > kLocalWorkersMax) {
     return invalid("--workers " + std::to_string(config.workers) + ": wants 1 to " + std::to_string(kLocalWorkersMax));
   }

@@ -37,7 +37,7 @@ struct ClusterConfig {
 class LocalCluster {
  public:
   // Opens the state directory (kConflict: another process holds it), replays, and starts the workers.
-  static Result<std::unique_ptr<LocalCluster>> start(ClusterConfig config);
+  static Result<std::unique_ptr<LocalCluster>> start(const ClusterConfig& config);
   virtual ~LocalCluster() = default;
 
   virtual Service& service() = 0;

@@ -32,14 +32,14 @@ void on_loop(const Backends& backends, const Done& done, Loop::Task task) {
 }
 
 // What the state alone answers. It leaves when all that it shows is durable.
-void read(const Backends& backends, ApiRequest request, Done done) {
+void read(const Backends& backends, ApiRequest request, const Done& done) {
   on_loop(backends, done, [request = std::move(request), done](Loop& loop) {
     loop.when_durable_on_loop(
         [done, response = answer(loop.core_on_loop(), live_context(loop), request)] { done(response); });
   });
 }
 
-void create_experiment(const Backends& backends, ApiRequest request, Done done) {
+void create_experiment(const Backends& backends, ApiRequest request, const Done& done) {
   on_side(backends, done, [backends, request = std::move(request), done] {
     CheckedSpec checked = check_spec(backends.store, request.body);
     if (checked.refused) return done(*checked.refused);
@@ -58,7 +58,7 @@ void create_experiment(const Backends& backends, ApiRequest request, Done done) 
 }
 
 // The store says which data sets there are; the core, who holds them.
-void datasets(const Backends& backends, const std::string& name, Done done) {
+void datasets(const Backends& backends, const std::string& name, const Done& done) {
   on_side(backends, done, [backends, name, done] {
     std::vector<DatasetRegistered> found;
     const std::vector<std::string> names =
@@ -85,7 +85,7 @@ void datasets(const Backends& backends, const std::string& name, Done done) {
   });
 }
 
-void content(const Backends& backends, const std::string& id, Done done) {
+void content(const Backends& backends, const std::string& id, const Done& done) {
   on_loop(backends, done, [backends, id, done](Loop& loop) {
     const State& state = loop.core_on_loop().state();
     const auto [row, owner, found] = find_checkpoint(state, id);
@@ -108,7 +108,7 @@ void content(const Backends& backends, const std::string& id, Done done) {
 }
 
 // A page of an experiment's records after a seq. Read on the side thread: the older ones lie in the archive.
-void records(const Backends& backends, const std::string& name, const ApiRequest& request, Done done) {
+void records(const Backends& backends, const std::string& name, const ApiRequest& request, const Done& done) {
   const auto number = [&](const char* key, std::uint64_t otherwise) -> std::optional<std::uint64_t> {
     const auto given = request.query.find(key);
     if (given == request.query.end()) return otherwise;
@@ -156,7 +156,7 @@ ApiResponse busy() { return problem(503, "busy", "too many requests wait; try ag
 
 ApiResponse stopping() { return problem(503, "stopping", "the service is about to end"); }
 
-void handle_request(Backends backends, ApiRequest request, Done done) {
+void handle_request(Backends backends, ApiRequest request, const Done& done) {
   const std::string path = request.path.starts_with(kRoot) ? request.path.substr(kRoot.size()) : "";
   const std::size_t slash = path.find('/');
   const std::string first = path.substr(0, slash);
@@ -164,23 +164,22 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
   const std::string second = percent_decode(raw).value_or(raw);
   std::string name, verb;
   if (request.method == "GET") {
-    if (first == "datasets" && second.find('/') == std::string::npos)
-      return datasets(backends, second, std::move(done));
+    if (first == "datasets" && second.find('/') == std::string::npos) return datasets(backends, second, done);
     constexpr std::string_view kRecords = "/records";
     if (first == "experiments" && second.ends_with(kRecords)) {
-      return records(backends, second.substr(0, second.size() - kRecords.size()), request, std::move(done));
+      return records(backends, second.substr(0, second.size() - kRecords.size()), request, done);
     }
     constexpr std::string_view kContent = "/content";
     if (first == "checkpoints" && second.ends_with(kContent)) {
-      return content(backends, second.substr(0, second.size() - kContent.size()), std::move(done));
+      return content(backends, second.substr(0, second.size() - kContent.size()), done);
     }
   }
   if (request.method == "POST") {
     if (request.idempotency_key.size() > kNameBytesMax) {
       return done(problem(400, "bad request", "Idempotency-Key: at most " + std::to_string(kNameBytesMax) + " bytes"));
     }
-    if (path == "experiments") return create_experiment(backends, std::move(request), std::move(done));
-    if (path == "checkpoints:gc") return collect_garbage(backends, request.body, std::move(done));
+    if (path == "experiments") return create_experiment(backends, std::move(request), done);
+    if (path == "checkpoints:gc") return collect_garbage(backends, request.body, done);
     if (path == "specs:validate" || path == "specs:preview") {
       return on_side(backends, done,
                      [backends, done, body = std::move(request.body), preview = path == "specs:preview"] {
@@ -189,21 +188,21 @@ void handle_request(Backends backends, ApiRequest request, Done done) {
     }
     const bool has_verbs = first == "experiments" || first == "trials" || first == "workers";
     if (has_verbs && split_verb(second, name, verb)) {
-      if (first == "trials" && verb == "fork") return fork_trial(backends, name, request, std::move(done));
+      if (first == "trials" && verb == "fork") return fork_trial(backends, name, request, done);
       if (first == "experiments" && verb == "extend") {
-        return extend_experiment(backends, name, request.body, std::move(done));
+        return extend_experiment(backends, name, request.body, done);
       }
-      return control_request(backends, first, name, verb, std::move(done));
+      return control_request(backends, first, name, verb, done);
     }
   }
   if (request.method == "PATCH" && first == "experiments" && !second.empty() && second.find('/') == std::string::npos) {
-    return change_experiment(backends, second, request.body, std::move(done));
+    return change_experiment(backends, second, request.body, done);
   }
   if (request.method == "DELETE" && first == "experiments" && !second.empty() &&
       second.find('/') == std::string::npos) {
-    return control_request(backends, first, second, "delete", std::move(done));
+    return control_request(backends, first, second, "delete", done);
   }
-  read(backends, std::move(request), std::move(done));
+  read(backends, std::move(request), done);
 }
 
 }  // namespace modelhop

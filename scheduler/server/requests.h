@@ -25,7 +25,7 @@ struct Backends {
 };
 
 // Routes a request to what answers it. `done` is called on the loop's thread or the side thread.
-void handle_request(Backends backends, ApiRequest request, Done done);
+void handle_request(Backends backends, ApiRequest request, const Done& done);
 
 ApiResponse busy();      // 503: too much waits
 ApiResponse stopping();  // 503: the service ends

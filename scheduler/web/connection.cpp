@@ -157,7 +157,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   // `then` runs on the web thread, once: with the service's answer, or with 504.
-  void ask(ApiRequest request, std::function<void(HttpConnection&, ApiResponse)> then) {
+  void ask(ApiRequest request, const std::function<void(HttpConnection&, ApiResponse)>& then) {
     if (!shared_->open) return close();
     const auto turn = ++turn_;
     answer_timer_.expires_after(milliseconds(shared_->config.limits.answer_ms));
