@@ -182,8 +182,9 @@ void Core::Impl::head_unreadable(ExperimentRow& experiment, TrialRow& trial, con
   if (durable && trial.unreadable < kUnreadableMax) return mark(Mark::kUnreadableOnce);
   if (durable) mark(Mark::kUnreadableGivenUp);
   roll_back(experiment, trial, "its state " + to_string(head.hash) + " is lost: " + detail);
+  // Others that began with it find out by themselves. A trial that the rollback ended may have let go of it already.
   const bool begun = head.trial != trial.id || index_of(experiment.id).begun.contains(head);
-  if (durable && !begun) intend(experiment, head);  // others that began with it find out by themselves
+  if (!begun && is_durable(trial, head)) intend(experiment, head);
   collect(experiment, trial);
 }
 
