@@ -11,7 +11,7 @@ import time
 
 import problem
 from cluster import Cluster, Product, check, percentile
-from stream import Follower
+from stream import Follower, at_s
 
 parser = argparse.ArgumentParser()
 parser.add_argument("bin")
@@ -24,11 +24,6 @@ seed = args.seed if args.seed is not None else random.randrange(1 << 30)
 print(f"seed {seed}")
 rng = random.Random(seed)
 LIMIT_S = 15
-
-
-def at_s(record):
-    import datetime
-    return datetime.datetime.fromisoformat(record["at"].replace("Z", "+00:00")).timestamp()
 
 
 with Product(args.bin, args.keep) as product:

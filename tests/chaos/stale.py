@@ -13,7 +13,7 @@ import time
 
 import problem
 from cluster import Cluster, Product, check, metrics
-from stream import Follower, leases_of
+from stream import Follower, at_s, leases_of
 
 parser = argparse.ArgumentParser()
 parser.add_argument("bin")
@@ -36,24 +36,34 @@ def dismissals(log):
     return found
 
 
+def inside_a_unit(follower, name, age_s):
+    """The worker's lease once it is so old. One granted a moment ago may not have reached it, and then has no result."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lease = follower.open_leases().get(name)
+        if lease is not None and time.time() - at_s(lease) >= age_s:
+            return lease
+        time.sleep(0.01)
+    return None
+
+
 with Product(args.bin, args.keep) as product:
     problem.import_data(product)
     with Cluster(product, args.workers) as cluster:
         client = cluster.client()
         follower = Follower(cluster.http_port)
-        client.submit(problem.spec("stale", epochs=100_000, channels=16), "stale")
+        client.submit(problem.spec("stale", epochs=100_000, channels=48), "stale")
         stale = []  # tokens that were open in a stopped process
         for number in range(args.stops * 2):
             if len(stale) == args.stops:
                 break
             check(follower.wait_for(lambda r: len(follower.open_leases()) == args.workers, 120), "not all workers train")
-            time.sleep(rng.uniform(0.0, 1.5))
             name = rng.choice(sorted(cluster.workers))
             worker = cluster.workers[name]
+            lease = inside_a_unit(follower, name, rng.uniform(0.5, 0.8))
             worker.send(signal.SIGSTOP)
             time.sleep(0.3)  # what had left it before is recorded now
-            lease = follower.open_leases().get(name)
-            if lease is None:
+            if lease is None or follower.open_leases().get(name) != lease:
                 worker.send(signal.SIGCONT)
                 continue
             token = lease["body"]["token"]

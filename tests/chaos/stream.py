@@ -1,5 +1,6 @@
 """What the scheduler acknowledged, as an outsider sees it: the event stream, followed over every restart."""
 import collections
+import datetime
 import http.client
 import json
 import threading
@@ -102,6 +103,11 @@ class Follower:
             for name, lease in list(self.leases.items()):
                 if lease["body"]["token"] == body["token"]:
                     del self.leases[name]
+
+
+def at_s(record):
+    """When it was recorded, in seconds since the epoch."""
+    return datetime.datetime.fromisoformat(record["at"].replace("Z", "+00:00")).timestamp()
 
 
 def leases_of(records):
