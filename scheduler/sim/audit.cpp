@@ -15,96 +15,112 @@ Match(F...) -> Match<F...>;
 }  // namespace
 
 void Auditor::on_record(Instant now, const Record& record) {
-  std::visit(
-      Match{
-          [&](const ExperimentCreated&) { experiments_.emplace_back(); },
-          [&](const TrialCreated& r) {
-            experiments_[r.experiment.value - 1].push_back({r.offset, 0, {}, false});
-          },
-          [&](const TrialForked& r) {
-            Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
-            trial.durable = r.source.at;
-            trial.visits = std::uint64_t{r.source.at.epoch} * plan_.partitions + r.source.at.visit;
-          },
-          [&](const TrialTargetChanged& r) { experiments_[r.experiment.value - 1][r.trial.value - 1].ended = false; },
-          [&](const UnitLeased& r) {
-            const Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
-            if (r.visit != trial.visits) {
-              say("a lease on visit " + std::to_string(r.visit) + " after " + std::to_string(trial.visits));
-            }
-            if (r.partition.value != (trial.offset + r.visit) % plan_.partitions) say("a lease on the wrong partition");
-            if (r.token <= newest_leased_) say("the token " + to_string(r.token) + " is not new");
-            if (drained_.contains(r.worker)) say("a lease for a worker that is drained");
-            if (resting_.contains(r.experiment)) say("a lease for an experiment that is paused or stopping");
-            if (paused_.contains({r.experiment, r.trial})) say("a lease for a trial that is paused");
-            newest_leased_ = r.token;
-            for (const auto& [token, lease] : open_) {
-              if (lease.experiment == r.experiment && lease.trial == r.trial) say("a second lease on a trial");
-            }
-            open_[r.token] = {r.experiment, r.unit, r.trial, now};
-          },
-          [&](const UnitFinished& r) {
-            const auto lease = open_.find(r.token);
-            if (lease != open_.end()) ++experiments_[r.experiment.value - 1][lease->second.trial.value - 1].visits;
-            close(r.token, r.experiment, r.unit, "finished");
-            if (r.durable) durable(r.state);
-          },
-          [&](const WorkerAdmissionChanged& r) {
-            if (r.admission == Admission::kActive) drained_.erase(r.worker);
-            if (r.admission != Admission::kActive) drained_.insert(r.worker);
-          },
-          [&](const ExperimentStateChanged& r) {
-            if (r.state == ExperimentState::kRunning) resting_.erase(r.experiment);
-            if (r.state != ExperimentState::kRunning) resting_.insert(r.experiment);
-          },
-          [&](const TrialPaused& r) {
-            paused_.insert({r.experiment, r.trial});
-          },
-          [&](const TrialResumed& r) {
-            paused_.erase({r.experiment, r.trial});
-            experiments_[r.experiment.value - 1][r.trial.value - 1].ended = false;
-          },
-          [&](const TrialRolledBack& r) {
-            Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
-            const std::uint64_t visits = std::uint64_t{r.to.at.epoch} * plan_.partitions + r.to.at.visit;
-            if (visits > trial.visits) say("a rollback forward of " + to_string(r.experiment, r.trial));
-            // No more is lost than what no store had.
-            if (r.to.at < trial.durable && !damaged_) {
-              say(to_string(r.experiment, r.trial) + " went back beyond a state that was durable");
-            }
-            trial.durable = r.to.at;
-            trial.visits = visits;
-          },
-          [&](const WorkerLeft& r) {
-            if (r.reason.find("silent") == std::string::npos) return;
-            const auto heard = heard_.find(r.incarnation);
-            const Instant since = heard == heard_.end() ? restarted_ : heard->second;
-            if (now - since < plan_.config.worker_lost_ms * kMillisecond)
-              say("a worker was lost as silent that had spoken");
-          },
-          [&](const TrialEnded& r) {
-            // What is kept of it is the policy's: tried again, it may have to begin anew.
-            Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
-            trial.durable = {};
-            trial.ended = true;
-            paused_.erase({r.experiment, r.trial});  // its running unit was its last; extended, it goes on
-          },
-          [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
-          [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
-          [&](const StateDurable& r) { durable(r.state); },
-          [&](const UnitReleased& r) {
-            if (r.fault == Fault::kHashMismatch && !damaged_)
-              say("a unit found no parent state: " + to_string(r.experiment, r.unit));
-            close(r.token, r.experiment, r.unit, "released");
-          },
-          [](const auto&) {},
-      },
-      record.body);
+  std::visit(Match{
+                 [&](const ExperimentCreated&) { experiments_.emplace_back(); },
+                 [&](const TrialCreated& r) {
+                   experiments_[r.experiment.value - 1].push_back({r.offset, 0, {}, false, 0, {}});
+                 },
+                 [&](const TrialForked& r) {
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   trial.durable = r.source.at;
+                   trial.lineage = r.lineage;
+                   trial.head = r.source;
+                   trial.visits = std::uint64_t{r.source.at.epoch} * plan_.partitions + r.source.at.visit;
+                 },
+                 [&](const TrialTargetChanged& r) {
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   trial.ended = false;
+                   trial.lineage = r.lineage;
+                 },
+                 [&](const UnitLeased& r) {
+                   const Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   if (r.visit != trial.visits) {
+                     say("a lease on visit " + std::to_string(r.visit) + " after " + std::to_string(trial.visits));
+                   }
+                   if (r.partition.value != (trial.offset + r.visit) % plan_.partitions)
+                     say("a lease on the wrong partition");
+                   if (r.token <= newest_leased_) say("the token " + to_string(r.token) + " is not new");
+                   if (drained_.contains(r.worker)) say("a lease for a worker that is drained");
+                   if (resting_.contains(r.experiment)) say("a lease for an experiment that is paused or stopping");
+                   if (paused_.contains({r.experiment, r.trial})) say("a lease for a trial that is paused");
+                   newest_leased_ = r.token;
+                   for (const auto& [token, lease] : open_) {
+                     if (lease.experiment == r.experiment && lease.trial == r.trial) say("a second lease on a trial");
+                   }
+                   open_[r.token] = {r.experiment, r.unit, r.trial, now};
+                 },
+                 [&](const UnitFinished& r) {
+                   const auto lease = open_.find(r.token);
+                   if (lease != open_.end()) {
+                     Trial& trial = experiments_[r.experiment.value - 1][lease->second.trial.value - 1];
+                     ++trial.visits;
+                     trial.head = r.state;
+                   }
+                   close(r.token, r.experiment, r.unit, "finished");
+                   if (r.durable) durable(r.state);
+                 },
+                 [&](const WorkerAdmissionChanged& r) {
+                   if (r.admission == Admission::kActive) drained_.erase(r.worker);
+                   if (r.admission != Admission::kActive) drained_.insert(r.worker);
+                 },
+                 [&](const ExperimentStateChanged& r) {
+                   if (r.state == ExperimentState::kRunning) resting_.erase(r.experiment);
+                   if (r.state != ExperimentState::kRunning) resting_.insert(r.experiment);
+                 },
+                 [&](const TrialPaused& r) {
+                   paused_.insert({r.experiment, r.trial});
+                 },
+                 [&](const TrialResumed& r) {
+                   paused_.erase({r.experiment, r.trial});
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   if (trial.ended) trial.lineage = r.lineage;
+                   trial.ended = false;
+                 },
+                 [&](const TrialRolledBack& r) {
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   const std::uint64_t visits = std::uint64_t{r.to.at.epoch} * plan_.partitions + r.to.at.visit;
+                   if (visits > trial.visits) say("a rollback forward of " + to_string(r.experiment, r.trial));
+                   // No more is lost than what no store had.
+                   if (r.to.at < trial.durable && !damaged_) {
+                     say(to_string(r.experiment, r.trial) + " went back beyond a state that was durable");
+                   }
+                   trial.durable = r.to.at;
+                   trial.visits = visits;
+                   trial.lineage = r.lineage;
+                   trial.head = r.to;
+                 },
+                 [&](const WorkerLeft& r) {
+                   if (r.reason.find("silent") == std::string::npos) return;
+                   const auto heard = heard_.find(r.incarnation);
+                   const Instant since = heard == heard_.end() ? restarted_ : heard->second;
+                   if (now - since < plan_.config.worker_lost_ms * kMillisecond)
+                     say("a worker was lost as silent that had spoken");
+                 },
+                 [&](const TrialEnded& r) {
+                   // What is kept of it is the policy's: tried again, it may have to begin anew.
+                   Trial& trial = experiments_[r.experiment.value - 1][r.trial.value - 1];
+                   trial.durable = {};
+                   trial.ended = true;
+                   paused_.erase({r.experiment, r.trial});  // its running unit was its last; extended, it goes on
+                 },
+                 [&](const UnitDiverged& r) { say(to_string(r.experiment, r.unit) + " was made again otherwise"); },
+                 [&](const UnitYielded& r) { close(r.token, r.experiment, r.unit, "yielded"); },
+                 [&](const StateDurable& r) { durable(r.state); },
+                 [&](const UnitReleased& r) {
+                   if (r.fault == Fault::kHashMismatch && !damaged_)
+                     say("a unit found no parent state: " + to_string(r.experiment, r.unit));
+                   close(r.token, r.experiment, r.unit, "released");
+                 },
+                 [](const auto&) {},
+             },
+             record.body);
 }
 
 void Auditor::durable(const StateRef& state) {
   Trial& trial = experiments_[state.experiment.value - 1][state.trial.value - 1];
-  if (!trial.ended) trial.durable = std::max(trial.durable, state.at);
+  // Of what it made before a rollback only its head is a state of its own; the rest is deleted.
+  const bool own = state.lineage == trial.lineage || state == trial.head;
+  if (!trial.ended && own) trial.durable = std::max(trial.durable, state.at);
 }
 
 void Auditor::close(Token token, ExperimentId experiment, UnitId unit, const char* what) {
@@ -164,7 +180,7 @@ void Auditor::on_restart(Instant now, const State& state) {
     experiments_.emplace_back();
     if (experiment.state != ExperimentState::kRunning) resting_.insert(experiment.id);
     for (const TrialRow& trial : experiment.trials) {
-      experiments_.back().push_back({trial.offset, trial.visits, {}, !live(trial.state)});
+      experiments_.back().push_back({trial.offset, trial.visits, {}, !live(trial.state), trial.lineage, trial.head});
       for (const SavedState& saved : trial.stored) durable(saved.ref);
       if (trial.state == TrialState::kPaused) paused_.insert({experiment.id, trial.id});
     }

@@ -37,8 +37,10 @@ class Auditor {
   struct Trial {
     std::uint32_t offset{};
     std::uint64_t visits{};
-    Cursor durable;  // of the newest state that was said to be in the store
+    Cursor durable;  // of the newest state that was said to be in the store, and that it can go back to
     bool ended{};
+    std::uint32_t lineage{};
+    StateRef head;
   };
   void say(const std::string& what) { violations.push_back(what); }
   void durable(const StateRef& state);

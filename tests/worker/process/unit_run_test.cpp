@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <fstream>
+#include <optional>
 
 #include "common/base/visit_order.h"
 #include "common/state/state_file.h"
@@ -27,6 +28,7 @@ struct Fixture {
     request.validation_rows = 10;
     manifest = import_dataset(folder / "store", request).value();
     store = std::move(open_store(folder / "store")).value();
+    saver.emplace(*store, 0, Saver::Saved());
     cache = std::move(PartitionCache::open(folder / "store", folder / "data", 1 << 24)).value();
   }
 
@@ -45,7 +47,7 @@ struct Fixture {
   }
   UnitReport run(const RunUnit& unit_to_run, Hop& hop) {
     UnitStop stop{Stop::kNo};
-    return run_unit({trainer, *cache, hop, saver}, unit_to_run, stop, {});
+    return run_unit({trainer, *cache, hop, *saver}, unit_to_run, stop, {});
   }
 
   TempFolder folder;
@@ -54,7 +56,7 @@ struct Fixture {
   std::unique_ptr<BlobStore> store;
   std::unique_ptr<PartitionCache> cache;
   StateRef start{{1}, {3}, 0, {}, {}, {}, 0};
-  Saver saver{*store, 0, {}};  // takes nothing: what a unit makes is in the store when it ends
+  std::optional<Saver> saver;  // takes nothing: what a unit makes is in the store when it ends
 };
 
 }  // namespace
@@ -88,7 +90,7 @@ TEST_CASE("a unit stopped inside its visit goes on to the same bits", "[process]
   int pieces = 0;
   for (bool yielded = true; yielded; ++pieces) {
     UnitStop stop{Stop::kNo};
-    const UnitReport report = run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(head), stop,
+    const UnitReport report = run_unit({f.trainer, *f.cache, hop, *f.saver}, f.unit(head), stop,
                                        [&](const Cursor&) { stop.store(Stop::kKeep); });
     REQUIRE(report.members.size() == 1);
     yielded = report.members[0].yielded;
@@ -102,12 +104,12 @@ TEST_CASE("a unit stopped before its first batch gives its parent back, and a dr
   Fixture f;
   Hop hop(*f.store, 1 << 20);
   UnitStop stop{Stop::kKeep};
-  const UnitReport early = run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(f.start), stop, {});
+  const UnitReport early = run_unit({f.trainer, *f.cache, hop, *f.saver}, f.unit(f.start), stop, {});
   REQUIRE(early.members.size() == 1);
   CHECK(early.members[0].yielded);
   CHECK(early.members[0].state == f.start);
   stop = Stop::kNo;
-  const UnitReport dropped = run_unit({f.trainer, *f.cache, hop, f.saver}, f.unit(f.start), stop,
+  const UnitReport dropped = run_unit({f.trainer, *f.cache, hop, *f.saver}, f.unit(f.start), stop,
                                       [&](const Cursor&) { stop.store(Stop::kDrop); });
   CHECK(dropped.members.empty());
   CHECK(dropped.fault == Fault::kNone);
