@@ -17,6 +17,8 @@ void Core::Impl::heard(WorkerId id) {
   slot.lost_at = now + config.worker_lost_ms * kMillisecond;
   dirty |= !slot.heard;
   slot.heard = true;
+  // From the first sign of life on, and after a restart that need not be a hello.
+  if (settle_until == kNever && !settled) settle_until = now + config.settle_ms * kMillisecond;
 }
 
 bool Core::Impl::rests(const ExperimentRow& experiment) const {
@@ -116,7 +118,6 @@ void Core::Impl::handle(const WorkerHello& hello) {
     place_dirty = true;
     for (const ExperimentId live_id : index.live) live_of(live_id).ask_search = true;
   }
-  if (settle_until == kNever && !settled) settle_until = now + config.settle_ms * kMillisecond;
   heard(row->id);
   dirty = true;
   send(row->incarnation, Welcome{row->id, state.boot, config.heartbeat_ms});
