@@ -5,6 +5,11 @@
 #include <limits>
 
 namespace modelhop {
+namespace {
+
+bool head_held(const TrialRow& trial) { return !trial.held.empty() && trial.held.back().saved.ref == trial.head; }
+
+}  // namespace
 
 const char* to_string(Cause cause) {
   static constexpr const char* kNames[kCauses] = {"train",  "evaluate", "hop",    "load",    "save", "conflict",
@@ -37,10 +42,6 @@ bool is_durable(const TrialRow& trial, const StateRef& ref) {
   if (ref.trial != trial.id) return ref == trial.begin;
   return std::any_of(trial.stored.rbegin(), trial.stored.rend(), [&](const SavedState& s) { return s.ref == ref; });
 }
-
-namespace {
-bool head_held(const TrialRow& trial) { return !trial.held.empty() && trial.held.back().saved.ref == trial.head; }
-}  // namespace
 
 bool head_held_by(const TrialRow& trial, const Incarnation& incarnation) {
   return head_held(trial) && trial.held.back().incarnation == incarnation;

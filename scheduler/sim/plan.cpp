@@ -61,7 +61,7 @@ class Draw {
   KeyedRng rng_;
 };
 
-PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials, std::uint64_t epochs,
+PlannedExperiment draw_experiment(Draw& draw, bool crowded, char number, std::uint64_t trials, std::uint64_t epochs,
                                   std::uint32_t partitions) {
   PlannedExperiment experiment;
   Spec spec;
@@ -76,7 +76,7 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
   spec.reproducibility = draw.percent(70) ? Reproducibility::kRerun : Reproducibility::kVerify;
   spec.save_experiment_best = draw.between(1, 2);
   spec.save_trial_best = draw.between(0, 2);
-  spec.save_trial_latest = draw.between(0, 2);
+  spec.save_trial_latest = crowded && draw.percent(60) ? 0 : draw.between(0, 2);
   if (draw.percent(30)) spec.max_work_at_risk_ms = draw.between(100, 1'500);
   if (draw.percent(30)) spec.max_concurrent_trials = draw.between(1, trials);
   if (draw.percent(20)) {
@@ -90,7 +90,7 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
   if (draw.percent(20)) experiment.search_stops_every = draw.between(2, 5);
   experiment.delete_at_end = draw.percent(20);
   // A search forgets what it wanted of a trial that ended.
-  experiment.retry = draw.percent(60) && experiment.search_stops_every == 0;
+  experiment.retry = draw.percent(crowded ? 95 : 60) && experiment.search_stops_every == 0;
   if (draw.percent(40)) {
     experiment.poison.kind = static_cast<Poison::Kind>(draw.between(1, 3));
     experiment.poison.trial = {draw.between(1, trials)};
@@ -102,43 +102,48 @@ PlannedExperiment draw_experiment(Draw& draw, char number, std::uint64_t trials,
   return experiment;
 }
 
+struct Share {
+  std::uint64_t percent, most;
+};
 struct Menu {
   FaultKind kind;
-  std::uint64_t percent, most, lasts_ms_min, lasts_ms_max;
+  Share usual, crowded;
+  std::uint64_t lasts_ms_min, lasts_ms_max;
 };
 constexpr Menu kMenu[] = {
-    {FaultKind::kWorkerKilled, 45, 4, 50, 12'000},
-    {FaultKind::kWorkerHung, 30, 2, 500, 15'000},
-    {FaultKind::kWorkerDeaf, 30, 2, 1'000, 10'000},
-    {FaultKind::kWorkerMute, 25, 2, 1'000, 10'000},
-    {FaultKind::kWorkerCut, 25, 2, 1'000, 10'000},
-    {FaultKind::kWorkerKilledBetween, 25, 3, 50, 8'000},
-    {FaultKind::kWorkerDoubled, 20, 2, 0, 0},
-    {FaultKind::kTrainerHung, 60, 3, 0, 0},
-    {FaultKind::kWorkerDrained, 25, 2, 50, 5'000},
-    {FaultKind::kWorkerGoneForGood, 25, 2, 0, 0},
-    {FaultKind::kSchedulerCrashed, 45, 3, 50, 4'000},
-    {FaultKind::kSchedulerDrained, 20, 1, 50, 2'000},
-    {FaultKind::kSchedulerKilledBetween, 30, 3, 50, 3'000},
-    {FaultKind::kSchedulerHung, 25, 2, 500, 25'000},
-    {FaultKind::kClockJumped, 20, 3, 1'000, 40'000'000},
-    {FaultKind::kSlowDisk, 25, 2, 500, 4'000},
-    {FaultKind::kSlowStore, 25, 2, 500, 8'000},
-    {FaultKind::kStateDamaged, 35, 2, 0, 0},
-    {FaultKind::kPause, 20, 2, 200, 6'000},
-    {FaultKind::kTrialPause, 20, 3, 200, 6'000},
-    {FaultKind::kWorkerDrainAsked, 20, 2, 200, 8'000},
-    {FaultKind::kStop, 16, 1, 0, 0},
-    {FaultKind::kCancel, 16, 1, 0, 0},
-    {FaultKind::kGarbageCollected, 60, 6, 0, 0},
-    {FaultKind::kFork, 30, 3, 0, 0},
-    {FaultKind::kExtend, 25, 1, 0, 0},
+    {FaultKind::kWorkerKilled, {45, 4}, {45, 4}, 50, 12'000},
+    {FaultKind::kWorkerHung, {30, 2}, {30, 2}, 500, 15'000},
+    {FaultKind::kWorkerDeaf, {30, 2}, {30, 2}, 1'000, 10'000},
+    {FaultKind::kWorkerMute, {25, 2}, {25, 2}, 1'000, 10'000},
+    {FaultKind::kWorkerCut, {25, 2}, {25, 2}, 1'000, 10'000},
+    {FaultKind::kWorkerKilledBetween, {25, 3}, {25, 3}, 50, 8'000},
+    {FaultKind::kWorkerDoubled, {20, 2}, {20, 2}, 0, 0},
+    {FaultKind::kTrainerHung, {60, 3}, {60, 3}, 0, 0},
+    {FaultKind::kWorkerDrained, {25, 2}, {25, 2}, 50, 5'000},
+    {FaultKind::kWorkerGoneForGood, {25, 2}, {45, 4}, 0, 0},
+    {FaultKind::kSchedulerCrashed, {45, 3}, {45, 3}, 50, 4'000},
+    {FaultKind::kSchedulerDrained, {20, 1}, {20, 1}, 50, 2'000},
+    {FaultKind::kSchedulerKilledBetween, {30, 3}, {30, 3}, 50, 3'000},
+    {FaultKind::kSchedulerHung, {25, 2}, {25, 2}, 500, 25'000},
+    {FaultKind::kClockJumped, {20, 3}, {20, 3}, 1'000, 40'000'000},
+    {FaultKind::kSlowDisk, {25, 2}, {25, 2}, 500, 4'000},
+    {FaultKind::kSlowStore, {25, 2}, {25, 2}, 500, 8'000},
+    {FaultKind::kStateDamaged, {35, 2}, {85, 8}, 0, 0},
+    {FaultKind::kPause, {20, 2}, {20, 2}, 200, 6'000},
+    {FaultKind::kTrialPause, {20, 3}, {70, 6}, 200, 6'000},
+    {FaultKind::kWorkerDrainAsked, {20, 2}, {20, 2}, 200, 8'000},
+    {FaultKind::kStop, {16, 1}, {45, 1}, 0, 0},
+    {FaultKind::kCancel, {16, 1}, {45, 1}, 0, 0},
+    {FaultKind::kGarbageCollected, {60, 6}, {90, 20}, 0, 0},
+    {FaultKind::kFork, {30, 3}, {90, 8}, 0, 0},
+    {FaultKind::kExtend, {25, 1}, {70, 2}, 0, 0},
 };
 
-void draw_faults(Draw& draw, Plan& plan) {
+void draw_faults(Draw& draw, bool crowded, Plan& plan) {
   for (const Menu& menu : kMenu) {
-    if (!draw.percent(menu.percent)) continue;
-    for (std::uint64_t n = draw.between(1, menu.most); n > 0; --n) {
+    const Share& share = crowded ? menu.crowded : menu.usual;
+    if (!draw.percent(share.percent)) continue;
+    for (std::uint64_t n = draw.between(1, share.most); n > 0; --n) {
       PlannedFault fault;
       fault.at_ns = static_cast<std::int64_t>(draw.between(0, static_cast<std::uint64_t>(plan.horizon_ns)));
       fault.kind = menu.kind;
@@ -170,6 +175,8 @@ Plan make_plan(std::uint64_t seed) {
   Draw draw(seed);
   Plan plan;
   plan.seed = seed;
+  // In some plans, deeds on states and trials crowd, so that each meets every other while it is under way.
+  const bool crowded = draw.percent(30);
   plan.workers = draw.small(1, 8);
   plan.partitions = draw.small(1, 8);
   const std::uint64_t trials = draw.between(1, 16);
@@ -185,9 +192,9 @@ Plan make_plan(std::uint64_t seed) {
   plan.config.replicas = draw.small(1, 2);
   plan.config.unit_worker_deaths_max = 1'000;
   const std::uint64_t second = trials > 1 && draw.percent(20) ? draw.between(1, trials - 1) : 0;
-  plan.experiments.push_back(draw_experiment(draw, '0', trials - second, epochs, plan.partitions));
+  plan.experiments.push_back(draw_experiment(draw, crowded, '0', trials - second, epochs, plan.partitions));
   if (second > 0)
-    plan.experiments.push_back(draw_experiment(draw, '1', second, draw.between(1, epochs), plan.partitions));
+    plan.experiments.push_back(draw_experiment(draw, crowded, '1', second, draw.between(1, epochs), plan.partitions));
   for (const PlannedExperiment& e : plan.experiments) {
     if (e.poison.kind == Poison::kKills) plan.config.unit_worker_deaths_max = draw.small(1, 3);
   }
@@ -195,7 +202,7 @@ Plan make_plan(std::uint64_t seed) {
   for (std::uint32_t w = 0; w < plan.workers; ++w) plan.batch_ns.push_back(draw.ms(30, draw.percent(20) ? 600 : 150));
   const std::uint64_t alone_ms = trials * epochs * plan.partitions * 400 / std::min(plan.workers, plan.partitions);
   plan.horizon_ns = draw.ms(2'000, 4'000 + alone_ms);
-  draw_faults(draw, plan);
+  draw_faults(draw, crowded, plan);
   return plan;
 }
 

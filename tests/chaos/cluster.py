@@ -10,7 +10,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from harness import Product, check, free_port, write_npy  # noqa: E402,F401  (what the parts here share with the system tests)
+from harness import Product, check, free_port, random_of, write_npy  # noqa: E402,F401  (what the parts here share with the system tests)
 
 
 class Kept:

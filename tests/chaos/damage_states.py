@@ -8,11 +8,10 @@ lies in a memory; each unfinished trial's newest file is damaged; everything is 
 """
 import argparse
 import collections
-import random
 import time
 
 import problem
-from cluster import Cluster, Product, check
+from cluster import Cluster, Product, check, random_of
 from stream import Follower, leases_of
 
 parser = argparse.ArgumentParser()
@@ -23,9 +22,7 @@ parser.add_argument("--seed", type=int, default=None)
 parser.add_argument("--workers", type=int, default=2)
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-seed = args.seed if args.seed is not None else random.randrange(1 << 30)
-print(f"seed {seed}")
-rng = random.Random(seed)
+rng = random_of(args.seed)
 
 
 EPOCHS, PARTITIONS = 6, 2

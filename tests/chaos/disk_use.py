@@ -8,12 +8,11 @@ Goal: under 3 times at every moment (once 20 trials have a state).
 """
 import argparse
 import json
-import random
 import shutil
 import time
 
 import problem
-from cluster import Cluster, Product, check
+from cluster import Cluster, Product, check, random_of
 from stream import Follower
 
 parser = argparse.ArgumentParser()
@@ -25,9 +24,7 @@ parser.add_argument("--workers", type=int, default=2)
 parser.add_argument("--gc-every", type=float, default=4, help="seconds between calls of gc while it runs")
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-seed = args.seed if args.seed is not None else random.randrange(1 << 30)
-print(f"seed {seed}")
-rng = random.Random(seed)
+rng = random_of(args.seed)
 
 
 def stored(store):

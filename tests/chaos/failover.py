@@ -6,11 +6,10 @@ usage: failover.py BIN_DIR [--deaths N] [--seed S] [--workers N] [--keep]
 Goal: p99 at most 15 s.
 """
 import argparse
-import random
 import time
 
 import problem
-from cluster import Cluster, Product, check, percentile
+from cluster import Cluster, Product, check, percentile, random_of
 from stream import Follower, at_s
 
 parser = argparse.ArgumentParser()
@@ -20,9 +19,7 @@ parser.add_argument("--seed", type=int, default=None)
 parser.add_argument("--workers", type=int, default=4)
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-seed = args.seed if args.seed is not None else random.randrange(1 << 30)
-print(f"seed {seed}")
-rng = random.Random(seed)
+rng = random_of(args.seed)
 LIMIT_S = 15
 
 

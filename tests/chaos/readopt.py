@@ -6,11 +6,10 @@ Goals: at least 95 % of the units that ran at the kill; at most one unit repeate
 """
 import argparse
 import collections
-import random
 import time
 
 import problem
-from cluster import Cluster, Product, check
+from cluster import Cluster, Product, check, random_of
 from stream import Follower, leases_of
 
 parser = argparse.ArgumentParser()
@@ -21,9 +20,7 @@ parser.add_argument("--seed", type=int, default=None)
 parser.add_argument("--workers", type=int, default=4)
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-seed = args.seed if args.seed is not None else random.randrange(1 << 30)
-print(f"seed {seed}")
-rng = random.Random(seed)
+rng = random_of(args.seed)
 outages = [float(text) for text in args.outages.split(",")]
 
 with Product(args.bin, args.keep) as product:

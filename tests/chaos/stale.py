@@ -6,13 +6,12 @@ usage: stale.py BIN_DIR [--stops N] [--seed S] [--workers N] [--keep]
 """
 import argparse
 import pathlib
-import random
 import re
 import signal
 import time
 
 import problem
-from cluster import Cluster, Product, check, metrics
+from cluster import Cluster, Product, check, metrics, random_of
 from stream import Follower, at_s, leases_of
 
 parser = argparse.ArgumentParser()
@@ -22,9 +21,7 @@ parser.add_argument("--seed", type=int, default=None)
 parser.add_argument("--workers", type=int, default=4)
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-seed = args.seed if args.seed is not None else random.randrange(1 << 30)
-print(f"seed {seed}")
-rng = random.Random(seed)
+rng = random_of(args.seed)
 LEASE_S = 15
 
 

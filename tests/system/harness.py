@@ -193,6 +193,14 @@ def cnn_spec(path, dataset="blobs", epochs=2, name="system", trials=6):
     return path
 
 
+def random_of(seed):
+    """Keyed by the seed, or by one of its own; says which, so that it can be played again."""
+    if seed is None:
+        seed = random.randrange(1 << 30)
+    print(f"seed {seed}", flush=True)
+    return random.Random(seed)
+
+
 def check(condition, message):
     if not condition:
         raise AssertionError(message)

@@ -7,10 +7,9 @@ usage: restart_test.py BIN_DIR [--rounds N] [--seed S] [--workers N] [--epochs N
 """
 import argparse
 import datetime
-import random
 import time
 
-from harness import Product, blobs, check, check_counted_once, cnn_spec, kill_group
+from harness import Product, blobs, check, check_counted_once, cnn_spec, kill_group, random_of
 
 parser = argparse.ArgumentParser()
 parser.add_argument("bin")
@@ -21,9 +20,7 @@ parser.add_argument("--epochs", type=int, default=4)
 parser.add_argument("--worker", help="a worker program without LibTorch: then nothing is verified by retraining")
 parser.add_argument("--keep", action="store_true")
 args = parser.parse_args()
-seed = args.seed if args.seed is not None else random.randrange(1 << 30)
-print(f"seed {seed}")
-rng = random.Random(seed)
+rng = random_of(args.seed)
 
 
 def moment(text):
