@@ -119,8 +119,8 @@ void Auditor::check_trial(const ExperimentRow& experiment, const PlannedExperime
     const bool search_stops =
         !trial.asked && planned.search_stops_every > 0 && trial.id.value % planned.search_stops_every == 0;
     // At such a last visit patience may have come too late: it had completed.
-    const bool had_completed =
-        was_last && visits % every != 0 && !(trial.state == TrialState::kStopped && is_it(trial.milestones.back()));
+    const bool ended_here = trial.state == TrialState::kStopped && trial.visits == visits;
+    const bool had_completed = was_last && visits % every != 0 && !(ended_here && is_it(trial.milestones.back()));
     if (search_stops || (!had_completed && out_of_patience(spec, values))) expected = TrialState::kStopped;
   }
   if (trial.visits > visits)
