@@ -1,7 +1,8 @@
 #include "common/wire/json.h"
 
 #include <cmath>
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "common/base/limits.h"
 
@@ -76,36 +77,75 @@ bool from_json(const nlohmann::json& json, Params& out) {
   return true;
 }
 
-Result<nlohmann::json> parse_bounded_json(std::string_view text, std::size_t bytes_max) {
-  if (text.size() > bytes_max) return corrupt("has more than " + std::to_string(bytes_max) + " bytes");
+namespace {
+
+// Builds a document, and stops where it goes too deep or has a key twice. Not by nlohmann's callback, which costs as
+// much again as the reading: a start reads whole journals.
+class BoundedBuilder final : public nlohmann::json_sax<nlohmann::json> {
+ public:
   using Json = nlohmann::json;
   bool too_deep = false, doubled = false;
-  std::vector<std::set<std::string>> keys;  // of the open objects; empty for arrays
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (too_deep || doubled) return false;
-    switch (event) {
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        keys.emplace_back();
-        too_deep = depth >= static_cast<int>(kJsonDepthMax);
-        break;
-      case Json::parse_event_t::object_end:
-      case Json::parse_event_t::array_end:
-        if (!keys.empty()) keys.pop_back();
-        break;
-      case Json::parse_event_t::key:
-        doubled = keys.empty() || !keys.back().insert(parsed.get<std::string>()).second;
-        break;
-      case Json::parse_event_t::value:
-        break;
+  Json document;
+
+  bool null() override { return place(nullptr); }
+  bool boolean(bool value) override { return place(value); }
+  bool number_integer(number_integer_t value) override { return place(value); }
+  bool number_unsigned(number_unsigned_t value) override { return place(value); }
+  bool number_float(number_float_t value, const string_t&) override { return place(value); }
+  bool string(string_t& value) override { return place(std::move(value)); }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(std::size_t) override { return open(Json::value_t::object); }
+  bool start_array(std::size_t) override { return open(Json::value_t::array); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    const auto [slot, added] = open_.back()->get_ref<Json::object_t&>().try_emplace(std::move(name));
+    doubled = !added;
+    value_of_key_ = &slot->second;
+    return added;
+  }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
+
+ private:
+  bool open(Json::value_t kind) {
+    too_deep = open_.size() >= kJsonDepthMax;
+    if (too_deep) return false;
+    place(kind);
+    open_.push_back(placed_);
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+  template <class T>
+  bool place(T&& value) {
+    if (open_.empty()) {
+      document = Json(std::forward<T>(value));
+      placed_ = &document;
+    } else if (open_.back()->is_array()) {
+      placed_ = &open_.back()->get_ref<Json::array_t&>().emplace_back(std::forward<T>(value));
+    } else {
+      *value_of_key_ = Json(std::forward<T>(value));
+      placed_ = value_of_key_;
     }
-    return !too_deep && !doubled;
-  };
-  Json json = Json::parse(text.begin(), text.end(), watch, false);
-  if (too_deep) return corrupt("is nested deeper than " + std::to_string(kJsonDepthMax));
-  if (doubled) return corrupt("has a key twice");
-  if (json.is_discarded()) return corrupt("is no JSON");
-  return json;
+    return true;
+  }
+
+  std::vector<Json*> open_;  // objects and arrays that are not closed yet, the innermost last
+  Json *value_of_key_ = nullptr, *placed_ = nullptr;
+};
+
+}  // namespace
+
+Result<nlohmann::json> parse_bounded_json(std::string_view text, std::size_t bytes_max) {
+  if (text.size() > bytes_max) return corrupt("has more than " + std::to_string(bytes_max) + " bytes");
+  BoundedBuilder builder;
+  const bool whole = nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
+  if (builder.too_deep) return corrupt("is nested deeper than " + std::to_string(kJsonDepthMax));
+  if (builder.doubled) return corrupt("has a key twice");
+  if (!whole) return corrupt("is no JSON");
+  return std::move(builder.document);
 }
 
 }  // namespace modelhop
