@@ -79,8 +79,8 @@ bool from_json(const nlohmann::json& json, Params& out) {
 
 namespace {
 
-// Builds a document, and stops where it goes too deep or has a key twice. Not by nlohmann's callback, which costs as
-// much again as the reading: a start reads whole journals.
+// Builds a document, and stops where it goes too deep or has a key twice. Not by nlohmann's callback, which costs half
+// as much again: a start reads whole journals.
 class BoundedBuilder final : public nlohmann::json_sax<nlohmann::json> {
  public:
   using Json = nlohmann::json;
