@@ -98,7 +98,8 @@ TEST_CASE("gc deletes what dry_run names, and nothing that the journal, another 
   CHECK(done["size_bytes"] == 4 * 15);
   CHECK(taken_from(before, files_in(ended.store)) == garbage);
   CHECK(named(json_of_body(ask(*server, "POST", kGc, kDry))).empty());
-  for (const Json& state : json_of_body(ask(*server, "GET", "experiments/e1/checkpoints"))["items"]) {
+  const Json left = json_of_body(ask(*server, "GET", "experiments/e1/checkpoints"));
+  for (const Json& state : left["items"]) {
     CHECK(ask(*server, "GET", "checkpoints/" + state["id"].get<std::string>() + "/content").status == 200);
   }
 }
