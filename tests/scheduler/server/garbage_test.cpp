@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <utime.h>
 
+#include <deque>
 #include <set>
 
 #include "common/base/hash.h"
@@ -177,11 +178,12 @@ TEST_CASE("a broken store is an error that names what is broken and says what wa
   for (int i = 0; i < 3; ++i) garbage.insert(orphan(1, 1 + i, 0, 3));
   ServerConfig config = server_config(ended.bench);
   config.fence_renew_ns = 3'600 * kSecond;
+  std::deque<FaultFiles> used;  // until the server has ended: its threads may still be inside of any
   const auto server = start_server(config);
   std::size_t failures = 0, partly = 0;
   for (std::uint64_t call = 1;; ++call) {
     for (const std::string& name : garbage) put_file(ended.store + "/" + name);
-    FaultFiles files(ended.store, {call, EIO});
+    const FaultFiles& files = used.emplace_back(ended.store, FaultFiles::Plan{call, EIO});
     const ApiResponse response = ask(*server, "POST", kGc);
     INFO("call " << call << ": " << response.status << " " << response.body);
     if (files.calls() < call) {
