@@ -24,6 +24,19 @@ std::vector<Record> records_of(const std::string& state_dir) {
   return records;
 }
 
+// Another process trains there: its journal says that a unit was finished.
+bool trains(const std::string& state_dir) {
+  bool finished = false;
+  return std::filesystem::exists(state_dir + "/journal.db") &&
+         read_journal(state_dir,
+                      [&](const Record& record) {
+                        finished |= std::holds_alternative<UnitFinished>(record.body);
+                        return Status();
+                      })
+             .ok() &&
+         finished;
+}
+
 // Children of this process by the name they were given.
 pid_t worker_pid(const std::string& name) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -120,7 +133,7 @@ TEST_CASE("what ran on three workers goes on at once on one", "[server][cluster]
     if (!cluster.ok() || !(*cluster)->submit(example_spec()).ok()) ::_exit(1);
     for (;;) ::pause();
   }
-  std::this_thread::sleep_for(800ms);
+  CHECK(eventually([&] { return trains(bench.scratch / "fewer"); }, 60));
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   const auto cluster = bench.start("fewer", 1);
